@@ -1,0 +1,46 @@
+# Every target runs alone from a fresh clone: it first makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/
+READY := $(VENV)/.ready
+SCHEMAS := $(shell find proto -name '*.proto')
+SIZE ?= quick
+
+.PHONY: setup proto lint type test demo up bench check clean
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml setup.py $(SCHEMAS)
+	test -x $(RUN)python || $(PYTHON) -m venv $(VENV)
+	$(RUN)python -m pip install --quiet --require-hashes -r requirements.lock
+	$(RUN)python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+proto: setup
+	$(RUN)python -c "import setup; setup.generate()"
+
+lint: setup
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+
+type: setup
+	$(RUN)mypy
+
+test: setup
+	$(RUN)pytest
+
+demo: setup
+	$(RUN)python -m simulator.drill.demo
+
+up: setup
+	$(RUN)cityhub up
+
+bench: setup
+	for name in exchange rows; do $(RUN)python -m benchmarks run $$name --size $(SIZE) --json - || exit 1; done
+
+check: lint type test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info city-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find proto hub replication simulator benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
+	find hub replication -name '*_pb2*.py*' -delete

@@ -1,0 +1,1 @@
+"""The catalogue: contracts as data, one TOML file a source unit, loaded and checked here."""

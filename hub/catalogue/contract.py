@@ -1,0 +1,167 @@
+"""A contract: what a data set is, as its agency and the two centres agree on it.
+
+A contract maps to an Arrow schema (what travels and is logged) and to DuckDB column types (what is stored).
+Timestamps are UTC with millisecond resolution.
+"""
+
+import re
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Final, Literal, Self
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+NAME_PATTERN: Final = r"^[a-z][a-z0-9_]{0,62}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Home = Literal["ops", "ecc", "each"]
+
+_ARROW: Final[dict[str, pa.DataType]] = {
+    "boolean": pa.bool_(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("ms"),
+}
+_DUCKDB: Final[dict[str, str]] = {
+    "boolean": "BOOLEAN",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "string": "VARCHAR",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP_MS",
+}
+_DECIMAL: Final = re.compile(r"^decimal\((\d{1,2}),(\d{1,2})\)$")
+
+
+class Kind(StrEnum):
+    """`event`: rows are appended. `registry`: rows are upserted and deleted by key, the last write winning."""
+
+    EVENT = "event"
+    REGISTRY = "registry"
+
+
+class Sensitivity(StrEnum):
+    OPEN = "open"
+    INTERNAL = "internal"
+    PERSONAL = "personal"
+    SECRET = "secret"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Title(_Model):
+    zh: str = Field(min_length=1)
+    en: str = Field(min_length=1)
+
+
+class Domain(_Model):
+    """Values a column may take; every given limit must hold. `min` and `max` are inclusive, in the column's unit."""
+
+    min: float | None = None
+    max: float | None = None
+    values: tuple[str | int, ...] | None = None
+    pattern: str | None = None
+    length_max: int | None = Field(default=None, gt=0)
+
+
+class Column(_Model):
+    name: Name
+    type: str
+    unit: str = ""
+    required: bool = False
+    domain: Domain | None = None
+    sensitivity: Sensitivity = Sensitivity.INTERNAL
+    title: Title
+
+    @model_validator(mode="after")
+    def _known_type(self) -> Self:
+        arrow_type(self.type)
+        if self.domain and self.domain.pattern is not None:
+            re.compile(self.domain.pattern)
+        return self
+
+    @property
+    def arrow(self) -> pa.DataType:
+        return arrow_type(self.type)
+
+    @property
+    def duckdb(self) -> str:
+        return _DUCKDB.get(self.type, self.type.upper())
+
+
+class Contract(_Model):
+    """One data set. `version` rises with every change; `home` names the log that carries its exchanges.
+
+    Home `each` is for what the hub itself records in both logs (`exchanges`, `quarantine`).
+    """
+
+    name: Name
+    version: int = Field(default=1, ge=1)
+    agency: str = Field(min_length=1)
+    home: Home
+    kind: Kind
+    key: tuple[Name, ...] = ()
+    time_column: Name | None = None
+    title: Title
+    description: str = ""
+    columns: tuple[Column, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [column.name for column in self.columns]
+        if len(set(names)) != len(names):
+            raise ValueError("two columns have the same name")
+        if self.kind is Kind.REGISTRY and not self.key:
+            raise ValueError("a registry needs a key")
+        for name in self.key:
+            if name not in names:
+                raise ValueError(f"key column {name!r} does not exist")
+            if not self.column(name).required:
+                raise ValueError(f"key column {name!r} must be required")
+        if self.time_column is not None and (
+            self.time_column not in names or self.column(self.time_column).type not in ("timestamp", "date")
+        ):
+            raise ValueError(f"time column {self.time_column!r} is no timestamp or date column")
+        return self
+
+    def column(self, name: str) -> Column:
+        """Raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of full rows, in the contract's column order. Every field is nullable: `checks` tells why a
+        null was refused, which the type system could not."""
+        return pa.schema([pa.field(column.name, column.arrow) for column in self.columns])
+
+    @cached_property
+    def key_schema(self) -> pa.Schema:
+        """Arrow schema of a delete: the key columns only."""
+        return pa.schema([pa.field(name, self.column(name).arrow) for name in self.key])
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """Arrow type of a contract type name. Raises ValueError for one that does not exist."""
+    if name in _ARROW:
+        return _ARROW[name]
+    if match := _DECIMAL.match(name):
+        precision, scale = int(match[1]), int(match[2])
+        if not 1 <= precision <= 38 or scale > precision:
+            raise ValueError(f"decimal({precision},{scale}) is out of range: precision 1 to 38, scale up to precision")
+        return pa.decimal128(precision, scale)
+    raise ValueError(f"unknown type {name!r}; one of {', '.join(_ARROW)}, decimal(P,S)")
