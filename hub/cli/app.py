@@ -1,0 +1,40 @@
+"""Puts the commands together."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from hub.cli import data, inspect, run
+from hub.cli.common import EXIT_CODES
+
+app = typer.Typer(
+    help=f"Dual-centre replicated city data hub. {EXIT_CODES}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(run.up)
+app.command()(run.serve)
+app.command()(inspect.status)
+app.command()(inspect.verify)
+app.command()(inspect.datasets)
+app.command()(inspect.describe)
+app.command()(data.load)
+app.command()(data.query)
+contract = typer.Typer(help="Create and change data sets.", no_args_is_help=True)
+contract.command("apply")(data.apply_contracts)
+app.add_typer(contract, name="contract")
+
+
+@app.callback()
+def options(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if show_version:
+        typer.echo(version("cityhub"))
+        raise typer.Exit()
+
+
+def main() -> None:
+    app()

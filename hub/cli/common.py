@@ -1,0 +1,83 @@
+"""What every command shares: options, consoles, exit codes, and the way errors are shown."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, ParamSpec
+
+import typer
+from rich.console import Console
+
+from hub.client import HubClient
+from hub.config import City, load_city
+from hub.errors import BadRequestError, ConfigurationError, HubError, LimitError, NotLeaderError, UnavailableError
+from replication.errors import ReplicationError
+
+EXIT_CODES: Final = """Exit codes: 0 done, 1 a check failed or centres differ, 2 wrong use or configuration, 3 not available now, 4 refused, 5 an error of ours, 130 interrupted."""  # noqa: E501  # one paragraph of help
+
+CityOption = Annotated[Path, typer.Option("--city", envvar="CITYHUB_CITY", help="Topology file.", show_default=True)]
+DataOption = Annotated[Path | None, typer.Option("--data", envvar="CITYHUB_DATA", help="Folder that holds everything; default: as in the topology file.")]  # noqa: E501  # an annotation
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+CentreOption = Annotated[str | None, typer.Option("--centre", help="Centre to ask: ops or ecc.")]
+
+DEFAULT_CITY: Final = Path("city.toml")
+out = Console()
+err = Console(stderr=True)
+
+Parameters = ParamSpec("Parameters")
+_EXITS: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (ConfigurationError, 2),
+    (UnavailableError, 3),
+    (NotLeaderError, 3),
+    (BadRequestError, 4),
+    (LimitError, 4),
+    (HubError, 5),
+    (ReplicationError, 5),
+)
+
+
+def command(work: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Shows our errors as one sentence with a hint, and Ctrl-C as nothing."""
+
+    @functools.wraps(work)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            work(*args, **kwargs)
+        except (HubError, ReplicationError) as error:
+            show_error(error)
+            raise typer.Exit(next(code for kind, code in _EXITS if isinstance(error, kind))) from error
+        except KeyboardInterrupt:
+            err.print("interrupted", style="yellow")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            sys.stderr.close()  # The reader went away; Python would complain while it flushes.
+            raise typer.Exit(0) from None
+
+    return run
+
+
+def show_error(error: Exception) -> None:
+    message, hint = (error.message, error.hint) if isinstance(error, HubError) else (str(error), "")
+    err.print(f"error: {message}", style="red", markup=False, highlight=False)
+    if hint:
+        err.print(f"hint: {hint}", style="yellow", markup=False, highlight=False)
+
+
+def connect(city: City) -> HubClient:
+    return HubClient({name: centre.grpc for name, centre in city.centres.items()})
+
+
+def check_centre(city: City, centre: str | None) -> str | None:
+    if centre is not None and centre not in city.centres:
+        raise ConfigurationError(f"there is no centre {centre!r}", hint=f"one of {', '.join(city.centres)}")
+    return centre
+
+
+def print_json(facts: Any) -> None:
+    sys.stdout.write(json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+
+
+def city_of(path: Path, data: Path | None = None) -> City:
+    return load_city(path, data=data)

@@ -1,0 +1,129 @@
+"""`up` and `serve`: start the city."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from typing import Annotated, Final
+
+import typer
+
+from hub.cli.common import DEFAULT_CITY, CityOption, DataOption, city_of, command, connect, err, out
+from hub.client import HubClient
+from hub.config import City
+from hub.errors import ConfigurationError, HubError, UnavailableError
+from hub.node import Node
+from hub.telemetry import configure_logging
+
+_START_S_MAX: Final = 60.0
+_STOP_S_MAX: Final = 15.0
+_RESTART_S: Final = 1.0
+_NO_RESTART: Final = (0, 2)  # It ended because it was told to, or because its configuration is wrong.
+
+
+@command
+def serve(
+    centre: Annotated[str, typer.Argument(help="ops or ecc")],
+    city: CityOption = DEFAULT_CITY,
+    data: DataOption = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Write log lines as JSON.")] = False,
+) -> None:
+    """Run one centre in the foreground, as a service manager starts it."""
+    configure_logging(json=log_json)
+    topology = city_of(city, data)
+    if centre not in topology.centres:
+        raise ConfigurationError(f"there is no centre {centre!r}", hint="ops or ecc")
+    try:
+        asyncio.run(_serve(topology, centre))
+    except* HubError as group:
+        raise group.exceptions[0] from None
+
+
+@command
+def up(city: CityOption = DEFAULT_CITY, data: DataOption = None) -> None:
+    """Start both centres on this machine; Ctrl-C stops them. A centre that dies is started again."""
+    topology = city_of(city, data)
+    topology.data.mkdir(parents=True, exist_ok=True)
+    arguments = ["--city", str(city), *(["--data", str(data)] if data else [])]
+    signal.signal(signal.SIGTERM, _interrupt)
+    children = {name: _start(name, arguments, topology) for name in topology.centres}
+    try:
+        with connect(topology) as client:
+            _wait_until_ready(client, children, topology)
+        for name, centre in topology.centres.items():
+            out.print(f"{name}  grpc {centre.grpc}  metrics http://{centre.http}/metrics", highlight=False)
+        out.print(f"data and log files in {topology.data}; Ctrl-C stops", highlight=False)
+        _watch(children, arguments, topology)
+    finally:
+        _stop(children)
+
+
+async def _serve(topology: City, centre: str) -> None:
+    serving = asyncio.create_task(Node(topology, centre).run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving.cancel)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        err.print(f"{centre} stopped", highlight=False)
+
+
+def _start(centre: str, arguments: list[str], topology: City) -> subprocess.Popen[bytes]:
+    """A child in a process group of its own: Ctrl-C reaches only us, and we stop it in order."""
+    with (topology.data / f"{centre}.log").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603  # our own command
+            [sys.executable, "-m", "hub.cli", "serve", centre, *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(client: HubClient, children: dict[str, subprocess.Popen[bytes]], topology: City) -> None:
+    deadline_s = time.monotonic() + _START_S_MAX
+    for name, child in children.items():
+        while True:
+            if child.poll() is not None:
+                raise UnavailableError(f"{name} ended with code {child.returncode} while starting",
+                                       hint=f"see {topology.data / f'{name}.log'}")  # fmt: skip
+            try:
+                client.status(name)
+                break
+            except HubError as error:
+                if time.monotonic() > deadline_s:
+                    raise UnavailableError(f"{name} did not start in time", hint=str(error)) from error
+                time.sleep(0.1)
+
+
+def _watch(children: dict[str, subprocess.Popen[bytes]], arguments: list[str], topology: City) -> None:
+    while True:
+        time.sleep(_RESTART_S)
+        for name, child in children.items():
+            code = child.poll()
+            if code is not None:
+                log = topology.data / f"{name}.log"
+                if code in _NO_RESTART:
+                    raise UnavailableError(f"{name} ended with code {code}", hint=f"see {log}")
+                err.print(f"{name} died (code {code}) and is started again; see {log}", style="yellow")
+                children[name] = _start(name, arguments, topology)
+
+
+def _stop(children: dict[str, subprocess.Popen[bytes]]) -> None:
+    for child in children.values():
+        child.terminate()
+    deadline_s = time.monotonic() + _STOP_S_MAX
+    for name, child in children.items():
+        try:
+            child.wait(max(0.0, deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            err.print(f"{name} did not stop within {_STOP_S_MAX:.0f} s and is killed", style="yellow")
+            child.kill()
+            child.wait()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+

@@ -1,0 +1,202 @@
+"""The blocking client: the asynchronous one, run in a thread of its own."""
+
+import asyncio
+import io
+import threading
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from hub.catalogue.contract import Contract
+from hub.client.calls import AsyncHubClient, AsyncQuery, verify_log
+from hub.client.producer import AsyncProducer
+from hub.ingest.exchange import Receipt
+from hub.ingest.sections import Operation
+from hub.status import CentreStatus
+from hub.store.digest import Digest
+
+Result = TypeVar("Result")
+
+
+class _LoopThread:
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="hub client", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Runs a coroutine to its end; an interruption of the caller cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class QueryResult:
+    """An answer: `position` it reflects exactly, `reader` its batches as they arrive. Close or exhaust it."""
+
+    def __init__(self, thread: _LoopThread, query: AsyncQuery) -> None:
+        self._query = query
+        self.position = query.position
+        self.reader: pa.RecordBatchReader = pa.ipc.open_stream(_PartsFile(thread, query))
+
+    def table(self) -> pa.Table:
+        return self.reader.read_all()
+
+    def cancel(self) -> None:
+        """Ends the query at the centre too; safe from another thread."""
+        self._query.cancel()
+
+
+class _PartsFile(io.RawIOBase):
+    """The parts of an answer as one readable file."""
+
+    def __init__(self, thread: _LoopThread, query: AsyncQuery) -> None:
+        super().__init__()
+        self._thread = thread
+        self._query = query
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        found: list[memoryview] = []
+        missing = size
+        while size < 0 or missing > 0:
+            if not self._rest:
+                part = self._thread.run(self._query.part())
+                if part is None:
+                    break
+                self._rest = memoryview(part)
+            taken = self._rest if size < 0 else self._rest[:missing]
+            self._rest = self._rest[len(taken) :]
+            found.append(taken)
+            missing -= len(taken)
+        return b"".join(found)
+
+
+class Producer:
+    """Blocking face of `AsyncProducer`; use as a context manager, which waits for every outcome at its end."""
+
+    def __init__(self, thread: _LoopThread, client: AsyncHubClient, producer: AsyncProducer) -> None:
+        self._thread = thread
+        self._client = client
+        self._producer = producer
+
+    @property
+    def name(self) -> str:
+        return self._producer.name
+
+    def __enter__(self) -> "Producer":
+        self._thread.run(self._producer.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.run(self._producer.__aexit__(kind, error, trace))
+
+    def send(
+        self,
+        data_set: str,
+        rows: pa.RecordBatch,
+        *,
+        operation: Operation | None = None,
+        sequence: int | None = None,
+        quarantine: pa.RecordBatch | None = None,
+    ) -> "Future[Receipt]":
+        """As `AsyncProducer.send`; waits while the window is full. The future's result may raise HubError."""
+        outcome: Future[Receipt] = Future()
+
+        async def send() -> None:
+            await self._client.contract(data_set)
+            sent = await self._producer.send(
+                data_set, rows, operation=operation, sequence=sequence, quarantine=quarantine
+            )
+            sent.add_done_callback(lambda done: _hand_over(done, outcome))
+
+        self._thread.run(send())
+        return outcome
+
+    def flush(self) -> None:
+        """Waits until every exchange has its outcome."""
+        self._thread.run(self._producer.flush())
+
+
+class HubClient:
+    """Blocking client of both centres; see `AsyncHubClient` for what each call does. Close it, or use `with`."""
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self._thread = _LoopThread()
+        self._client = AsyncHubClient(addresses)
+
+    def __enter__(self) -> "HubClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._thread.run(self._client.__aexit__(None, None, None))
+        self._thread.close()
+
+    @property
+    def centres(self) -> tuple[str, ...]:
+        return self._client.centres
+
+    def contracts(self, *, centre: str | None = None) -> dict[str, Contract]:
+        return self._thread.run(self._client.contracts(centre=centre))
+
+    def contract(self, data_set: str) -> Contract:
+        return self._thread.run(self._client.contract(data_set))
+
+    def apply_contract(self, contract: Contract) -> tuple[int, bool]:
+        return self._thread.run(self._client.apply_contract(contract))
+
+    def producer(self, name: str | None = None, *, log: str = "ops", window_max: int = 32, patience_s: float = 30.0) -> Producer:
+        async def make() -> AsyncProducer:
+            return self._client.producer(name, log=log, window_max=window_max, patience_s=patience_s)
+
+        return Producer(self._thread, self._client, self._thread.run(make()))
+
+    def query(
+        self,
+        sql: str,
+        *,
+        centre: str | None = None,
+        at_least: Mapping[str, int] | None = None,
+        rows_max: int = 0,
+        time_s_max: float = 0.0,
+    ) -> QueryResult:
+        query = self._thread.run(
+            self._client.query(sql, centre=centre, at_least=at_least, rows_max=rows_max, time_s_max=time_s_max)
+        )
+        return QueryResult(self._thread, query)
+
+    def status(self, centre: str) -> CentreStatus:
+        return self._thread.run(self._client.status(centre))
+
+    def verify_log(self, log: str) -> tuple[int, dict[str, list[Digest]]]:
+        return self._thread.run(verify_log(self._client, log))
+
+
+def _hand_over(done: "asyncio.Future[Receipt]", outcome: "Future[Receipt]") -> None:
+    if done.cancelled():
+        outcome.cancel()
+    elif (error := done.exception()) is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(done.result())

@@ -1,0 +1,214 @@
+"""Calls to either centre, without blocking: catalogue, queries, status, marks, digests, producers."""
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final
+from uuid import uuid4
+
+import grpc
+
+from hub.catalogue.contract import Contract
+from hub.catalogue.load import contract_from_json, contract_to_json
+from hub.client.producer import AsyncProducer
+from hub.errors import ConfigurationError, UnavailableError, UnknownDataSetError
+from hub.rpc.v1 import catalogue_pb2, operations_pb2, query_pb2
+from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
+from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
+from hub.rpc.v1 import operations_pb2_grpc as operations_grpc
+from hub.rpc.v1 import query_pb2_grpc as query_grpc
+from hub.rpc.v1.position_pb2 import Position
+from hub.status import CentreStatus, LogStatus, StoreStatus
+from hub.store.digest import Digest
+from hub.wire import error_of_call
+
+_CALL_TIMEOUT_S: Final = 30.0
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_send_message_length", 16 << 20),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+
+
+class AsyncQuery:
+    """An answer on its way: `position` it reflects, and the parts of its Arrow IPC stream."""
+
+    def __init__(self, call: "grpc.aio.UnaryStreamCall[query_pb2.QueryRequest, query_pb2.QueryReply]", target: str) -> None:
+        self._call = call
+        self._target = target
+        self._first: bytes | None = None
+        self.position: dict[str, int] = {}
+
+    async def start(self) -> "AsyncQuery":
+        """Waits for the first part."""
+        reply = await self._read()
+        if reply is None:
+            raise UnavailableError(f"{self._target} ended the answer before it began")
+        self._first = reply.ipc
+        self.position = dict(reply.position.applied)
+        return self
+
+    async def part(self) -> bytes | None:
+        """The next part; None at the end."""
+        if self._first is not None:
+            part, self._first = self._first, None
+            return part
+        reply = await self._read()
+        return None if reply is None else reply.ipc
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+    async def _read(self) -> query_pb2.QueryReply | None:
+        try:
+            reply = await self._call.read()
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error, self._target) from error
+        return None if reply is grpc.aio.EOF else reply
+
+
+class AsyncHubClient:
+    """Both centres' gRPC addresses, keyed by centre; the first one is asked where nothing else is said."""
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self.centres = tuple(addresses)
+        self._addresses = dict(addresses)
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._contracts: dict[str, Contract] = {}
+
+    async def __aenter__(self) -> "AsyncHubClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+
+    async def contracts(self, *, centre: str | None = None) -> dict[str, Contract]:
+        """The contracts in force, by name; kept for producers."""
+        name = centre or self.centres[0]
+        reply = await self._call(
+            name, catalogue_grpc.CatalogueServiceStub(self._channel(name)).List, catalogue_pb2.ListRequest()
+        )
+        contracts = [contract_from_json(text) for text in reply.contracts]
+        self._contracts = {contract.name: contract for contract in contracts}
+        return dict(self._contracts)
+
+    async def contract(self, data_set: str) -> Contract:
+        """Raises UnknownDataSetError."""
+        if data_set not in self._contracts:
+            await self.contracts()
+        if data_set not in self._contracts:
+            raise UnknownDataSetError(f"there is no data set {data_set!r}", hint="`cityhub datasets` lists them")
+        return self._contracts[data_set]
+
+    async def apply_contract(self, contract: Contract) -> tuple[int, bool]:
+        """Creates or changes a data set: lsn of its entry and whether anything changed."""
+        stub = catalogue_grpc.CatalogueServiceStub(self._channel(contract.home))
+        reply = await self._call(
+            contract.home, stub.Apply, catalogue_pb2.ApplyRequest(contract=contract_to_json(contract))
+        )
+        self._contracts.clear()
+        return reply.lsn, reply.changed
+
+    def producer(
+        self,
+        name: str | None = None,
+        *,
+        log: str = "ops",
+        window_max: int = 32,
+        patience_s: float = 30.0,
+        exchange_bytes_max: int = 8 << 20,
+    ) -> AsyncProducer:
+        """A producer of exchanges for the data sets of one log.
+
+        `name` must be unique among producers, or the same as before where a restarted one sends again;
+        `window_max` exchanges may be unanswered; without any answer for `patience_s` the producer fails. The
+        contracts of the data sets must have been fetched (`contract` or `contracts`).
+        """
+        return AsyncProducer(
+            name or f"client-{uuid4().hex}",
+            log=log,
+            stub_of=lambda centre: exchange_grpc.ExchangeServiceStub(self._channel(centre)),
+            contract_of=self._known_contract,
+            window_max=window_max,
+            patience_s=patience_s,
+            exchange_bytes_max=exchange_bytes_max,
+        )
+
+    async def query(
+        self,
+        sql: str,
+        *,
+        centre: str | None = None,
+        at_least: Mapping[str, int] | None = None,
+        rows_max: int = 0,
+        time_s_max: float = 0.0,
+    ) -> AsyncQuery:
+        """Runs one read-only statement; `at_least` waits until that position is applied at the centre."""
+        name = centre or self.centres[0]
+        request = query_pb2.QueryRequest(
+            sql=sql,
+            at_least=Position(applied=dict(at_least or {})),
+            rows_max=rows_max,
+            time_ms_max=int(time_s_max * 1000),
+        )
+        call = query_grpc.QueryServiceStub(self._channel(name)).Query(request)
+        return await AsyncQuery(call, name).start()
+
+    async def status(self, centre: str) -> CentreStatus:
+        stub = operations_grpc.OperationsServiceStub(self._channel(centre))
+        reply = await self._call(centre, stub.Status, operations_pb2.StatusRequest(), timeout_s=2.0)
+        return _status_of(reply)
+
+    async def mark(self, log: str) -> int:
+        stub = operations_grpc.OperationsServiceStub(self._channel(log))
+        return int((await self._call(log, stub.Mark, operations_pb2.MarkRequest(log=log))).lsn)
+
+    async def digests(self, centre: str, log: str, lsn: int) -> list[Digest]:
+        stub = operations_grpc.OperationsServiceStub(self._channel(centre))
+        request = operations_pb2.DigestsRequest(log=log, lsn=lsn)
+        reply = await self._call(centre, stub.Digests, request, timeout_s=600.0)
+        return [Digest(data_set=one.data_set, rows=one.rows, digest=one.digest) for one in reply.digests]
+
+    def _known_contract(self, data_set: str) -> Contract:
+        if data_set not in self._contracts:
+            raise UnknownDataSetError(f"there is no data set {data_set!r}, or its contract was not fetched")
+        return self._contracts[data_set]
+
+    def _channel(self, centre: str) -> grpc.aio.Channel:
+        if centre not in self._addresses:
+            raise ConfigurationError(f"no address is known for centre {centre!r}")
+        if centre not in self._channels:
+            self._channels[centre] = grpc.aio.insecure_channel(self._addresses[centre], options=_OPTIONS)
+        return self._channels[centre]
+
+    async def _call(self, target: str, method: Any, request: Any, *, timeout_s: float = _CALL_TIMEOUT_S) -> Any:
+        try:
+            return await method(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error, target) from error
+
+
+async def verify_log(client: AsyncHubClient, log: str) -> tuple[int, dict[str, list[Digest]]]:
+    """Marks a log and fetches both centres' digests there: (lsn, digests by centre)."""
+    lsn = await client.mark(log)
+    found = await asyncio.gather(*(client.digests(centre, log, lsn) for centre in client.centres))
+    return lsn, dict(zip(client.centres, found, strict=True))
+
+
+def _status_of(reply: operations_pb2.StatusReply) -> CentreStatus:
+    """Field names are the same on both sides."""
+    return CentreStatus(
+        centre=reply.centre,
+        version=reply.version,
+        uptime_s=reply.uptime_s,
+        logs=[LogStatus(**{name: _plain(getattr(log, name)) for name in LogStatus.model_fields}) for log in reply.logs],
+        store=StoreStatus(**{name: getattr(reply.store, name) for name in StoreStatus.model_fields}),
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool) else list(value)

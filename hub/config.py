@@ -1,0 +1,97 @@
+"""The topology file, `city.toml`: centres, addresses, folders, limits. Every process reads the same file."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from hub.errors import ConfigurationError
+from replication.limits import ReplicationLimits
+
+CENTRES: Final = ("ops", "ecc")
+Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:\d{1,5}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Centre(_Model):
+    """Addresses of one centre. `http` serves /metrics."""
+
+    grpc: Address
+    http: Address
+
+
+class IngestLimits(_Model):
+    # One exchange as it travels, and what is waiting to be grouped, over all streams of a log.
+    exchange_bytes_max: int = Field(default=8 << 20, gt=0)
+    queue_bytes_max: int = Field(default=64 << 20, gt=0)
+    # Exchanges are grouped into entries of about this many bytes; one exchange is never split.
+    entry_bytes_max: int = Field(default=1 << 20, gt=0)
+    group_exchanges_max: int = Field(default=2048, gt=0)
+    # A write that is not acknowledged by then is answered with a retryable error.
+    write_wait_ms_max: int = Field(default=5000, gt=0)
+    # What one stream may have unanswered.
+    stream_window_exchanges_max: int = Field(default=4096, gt=0)
+    # Below this much free disk, writes are refused and reads go on.
+    disk_free_bytes_min: int = Field(default=512 << 20, ge=0)
+
+
+class QueryLimits(_Model):
+    rows_max: int = Field(default=100_000_000, gt=0)
+    time_s_max: float = Field(default=300.0, gt=0)
+    sql_bytes_max: int = Field(default=64 << 10, gt=0)
+    batch_rows: int = Field(default=65_536, gt=0)
+    concurrent_max: int = Field(default=8, gt=0)
+    # How long a read waits for the position it asks for.
+    position_wait_ms_max: int = Field(default=5000, gt=0)
+
+
+class StoreLimits(_Model):
+    memory_bytes_max: int = Field(default=2 << 30, gt=0)
+    temp_bytes_max: int = Field(default=16 << 30, gt=0)
+    threads: int = Field(default=2, gt=0)
+
+
+class City(_Model):
+    """The whole file. Each centre leads the log that bears its name."""
+
+    data: Path
+    centres: dict[str, Centre]
+    replication: ReplicationLimits = ReplicationLimits()
+    ingest: IngestLimits = IngestLimits()
+    query: QueryLimits = QueryLimits()
+    store: StoreLimits = StoreLimits()
+
+    @model_validator(mode="after")
+    def _two_centres(self) -> Self:
+        if set(self.centres) != set(CENTRES):
+            raise ValueError(f"centres must be exactly {' and '.join(CENTRES)}")
+        return self
+
+    def peer(self, centre: str) -> str:
+        return CENTRES[1 - CENTRES.index(centre)]
+
+    def folder(self, centre: str) -> Path:
+        return self.data / centre
+
+
+def load_city(path: Path, *, data: Path | None = None) -> City:
+    """Reads a topology file; `data` replaces its folder. Raises ConfigurationError naming file and field."""
+    try:
+        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+        if data is not None:
+            facts["data"] = data
+        city = City.model_validate(facts)
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no topology file {path}", hint="name one with --city FILE") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{path}: {field or 'file'}: {first['msg']}") from error
+    folder = city.data if city.data.is_absolute() or data is not None else path.parent / city.data
+    return city.model_copy(update={"data": folder})

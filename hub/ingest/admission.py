@@ -1,0 +1,286 @@
+"""The door of one log at its leader: exchanges in, receipts out.
+
+Exchanges wait in a queue; one task takes all that is there, groups it (`group`, in a thread) and proposes the
+entries. Grouping runs while the entries before are being persisted and shipped, so batches grow with the load. An
+exchange that was accepted before is answered with its first outcome. One that is not acknowledged in time is
+answered with a retryable error; its entry stays in the log and may still be committed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hub.catalogue.contract import Contract
+from hub.config import IngestLimits
+from hub.errors import HubError, LimitError, NotLeaderError, UnavailableError
+from hub.ingest.exchange import Exchange, Receipt
+from hub.ingest.group import Accepted, Group, PreparedEntry, build_group, known_contract
+from hub.ingest.producers import Sequences
+from hub.ingest.sections import decode_sections
+from replication.core.types import Entry, Kind
+from replication.driver import Driver
+from replication.errors import NotLeadingError, ReplicationError
+
+Contracts = Callable[[], Mapping[str, Contract]]
+Outcomes = Callable[[str, int], Receipt | None]
+"""Looks an accepted exchange up in the ledger by producer and sequence; blocks, runs in a thread."""
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """An entry that was proposed and is not committed."""
+
+    lsn: int
+    accepted: tuple[Accepted, ...]
+    committed: asyncio.Future[None]
+    deadline_s: float
+    answered: bool = False
+
+
+class Admission:
+    """Made in the event loop; `run` must be running for anything to be answered."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        contracts: Contracts,
+        outcomes: Outcomes,
+        sequences: Sequences,
+        limits: IngestLimits,
+        disk_free_bytes: Callable[[], int],
+        address_of: Callable[[str], str],
+    ) -> None:
+        self._driver = driver
+        self._log = driver.state.log
+        self._contracts = contracts
+        self._outcomes = outcomes
+        self._sequences = sequences
+        self._limits = limits
+        self._disk_free_bytes = disk_free_bytes
+        self._address_of = address_of
+        self._queue: deque[tuple[Exchange, float]] = deque()
+        self._queue_bytes = 0
+        self._due = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._flights: deque[_Flight] = deque()
+        self._in_flight: dict[tuple[str, int], tuple[_Flight, Accepted]] = {}
+        self.exchanges_accepted = 0
+        self.rows_accepted = 0
+        self.rows_rejected = 0
+
+    @property
+    def waiting(self) -> int:
+        """Exchanges that were taken in and not answered."""
+        return len(self._queue) + len(self._in_flight)
+
+    async def submit(self, exchange: Exchange) -> None:
+        """Takes an exchange in; waits while the queue is full. The answer goes to `exchange.reply`."""
+        if error := self._refusal(exchange):
+            exchange.reply(Receipt(sequence=exchange.sequence, log=self._log, error=error))
+            return
+        while self._queue_bytes >= self._limits.queue_bytes_max:
+            self._taken.clear()
+            await self._taken.wait()
+        self._queue.append((exchange, self._now_s() + self._limits.write_wait_ms_max / 1000))
+        self._queue_bytes += exchange.size_bytes
+        self._due.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        for entry in await self._driver.entries_after(self._driver.applied_lsn):
+            _remember(self._sequences, entry)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._grouping())
+            tasks.create_task(self._expiring())
+
+    def _refusal(self, exchange: Exchange) -> HubError | None:
+        if not self._driver.leads:
+            return self._not_leader(self._driver.state.configuration.leader)
+        if exchange.size_bytes > self._limits.exchange_bytes_max:
+            return LimitError(
+                f"an exchange may have {self._limits.exchange_bytes_max} bytes, this one has {exchange.size_bytes}",
+                hint="send it in parts",
+            )
+        return None
+
+    async def _grouping(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            while self._queue:
+                exchanges = await self._new_ones(self._take())
+                if exchanges:
+                    self._propose(await self._build(exchanges))
+                await self._driver.room()
+
+    def _take(self) -> list[Exchange]:
+        """As much as one group may hold; one exchange is taken whatever its size, and no key twice."""
+        taken: list[Exchange] = []
+        keys: set[tuple[str, int]] = set()
+        size = 0
+        while self._queue and len(taken) < self._limits.group_exchanges_max:
+            exchange, _ = self._queue[0]
+            if taken and (size + exchange.size_bytes > self._limits.entry_bytes_max or exchange.key in keys):
+                break
+            self._queue.popleft()
+            taken.append(exchange)
+            keys.add(exchange.key)
+            size += exchange.size_bytes
+        self._queue_bytes -= size
+        self._taken.set()
+        return taken
+
+    async def _new_ones(self, exchanges: list[Exchange]) -> list[Exchange]:
+        """Answers the exchanges that were accepted before; the others are returned."""
+        if not any(self._sequences.contains(*exchange.key) for exchange in exchanges):
+            return exchanges
+        new: list[Exchange] = []
+        for exchange in exchanges:
+            if not self._sequences.contains(*exchange.key):
+                new.append(exchange)
+            elif (first := self._in_flight.get(exchange.key)) is not None:
+                self._answer_with(exchange, *first)
+            else:
+                await self._answer_from_ledger(exchange)
+        return new
+
+    def _answer_with(self, exchange: Exchange, flight: _Flight, first: Accepted) -> None:
+        """Joins a retry to the flight of its first submission."""
+        again = Accepted(
+            exchange=exchange,
+            batch=first.batch,
+            sent_quarantine=None,
+            rows=first.rows,
+            rows_rejected=first.rows_rejected,
+        )
+        self._fly(flight.lsn, (again,), flight.committed, duplicate=True)
+
+    async def _answer_from_ledger(self, exchange: Exchange) -> None:
+        receipt = await asyncio.to_thread(self._outcomes, *exchange.key)
+        if receipt is None:  # Committed and not applied yet: the ledger has it in a moment.
+            await self._driver.applied(self._driver.state.commit_lsn)
+            receipt = await asyncio.to_thread(self._outcomes, *exchange.key)
+        assert receipt is not None, f"accepted exchange {exchange.key} is not in the ledger"
+        exchange.reply(receipt)
+
+    async def _build(self, exchanges: list[Exchange]) -> Group:
+        return await asyncio.to_thread(
+            build_group,
+            exchanges,
+            known_contract(self._contracts(), self._log),
+            received_at=datetime.now(UTC).replace(tzinfo=None),
+            entry_bytes_max=self._limits.entry_bytes_max,
+        )
+
+    def _propose(self, group: Group) -> None:
+        for exchange, error in group.refused:
+            exchange.reply(Receipt(sequence=exchange.sequence, log=self._log, error=error))
+        for entry in group.entries:
+            try:
+                self._propose_entry(entry)
+            except NotLeadingError as error:
+                self._refuse(entry, self._not_leader(error.leader))
+            except ReplicationError as error:
+                self._refuse(entry, UnavailableError(str(error), hint="ask the operator"))
+
+    def _propose_entry(self, entry: PreparedEntry) -> None:
+        free = self._disk_free_bytes()
+        if free < self._limits.disk_free_bytes_min:
+            raise ReplicationError(
+                f"{free >> 20} MiB of disk are free and {self._limits.disk_free_bytes_min >> 20} MiB must stay free"
+            )
+        lsn, committed = self._driver.propose(Kind.ROWS, entry.payload, entry.payload_hash)
+        flight = self._fly(lsn, entry.accepted, committed, duplicate=False)
+        for accepted in entry.accepted:
+            self._sequences.add(*accepted.exchange.key)
+            self._in_flight[accepted.exchange.key] = (flight, accepted)
+
+    def _fly(
+        self, lsn: int, accepted: tuple[Accepted, ...], committed: asyncio.Future[None], *, duplicate: bool
+    ) -> _Flight:
+        deadline_s = self._now_s() + self._limits.write_wait_ms_max / 1000
+        flight = _Flight(lsn, accepted, committed, deadline_s)
+        self._flights.append(flight)
+        committed.add_done_callback(lambda done: self._landed(flight, done, duplicate=duplicate))
+        return flight
+
+    def _landed(self, flight: _Flight, done: asyncio.Future[None], *, duplicate: bool) -> None:
+        failed = None if done.cancelled() else done.exception()
+        if not duplicate:
+            for accepted in flight.accepted:
+                del self._in_flight[accepted.exchange.key]
+        if not flight.answered and not done.cancelled():
+            flight.answered = True
+            if failed is not None:
+                self._answer_all(flight, UnavailableError(str(failed), definite=False))
+            else:
+                self._acknowledge(flight, duplicate=duplicate)
+
+    def _acknowledge(self, flight: _Flight, *, duplicate: bool) -> None:
+        for accepted in flight.accepted:
+            accepted.exchange.reply(
+                Receipt(
+                    sequence=accepted.exchange.sequence,
+                    log=self._log,
+                    lsn=flight.lsn,
+                    rows=accepted.rows,
+                    rows_rejected=accepted.rows_rejected,
+                    duplicate=duplicate,
+                )
+            )
+            self.rows_accepted += accepted.rows
+            self.rows_rejected += accepted.rows_rejected
+        self.exchanges_accepted += len(flight.accepted)
+
+    async def _expiring(self) -> None:
+        """Answers what waited too long, both before and after it was proposed."""
+        while True:
+            await asyncio.sleep(0.1)
+            now_s = self._now_s()
+            while self._flights and (self._flights[0].answered or self._flights[0].deadline_s < now_s):
+                flight = self._flights.popleft()
+                if not flight.answered:
+                    flight.answered = True
+                    self._answer_all(flight, self._too_late(definite=False))
+            while self._queue and self._queue[0][1] < now_s:
+                exchange, _ = self._queue.popleft()
+                self._queue_bytes -= exchange.size_bytes
+                self._taken.set()
+                error = self._too_late(definite=True)
+                exchange.reply(Receipt(sequence=exchange.sequence, log=self._log, error=error))
+
+    def _too_late(self, *, definite: bool) -> UnavailableError:
+        cause = self._driver.blocked or "the standby is slow"
+        fate = "nothing was written" if definite else "it may still be committed: send it again with the same sequence"
+        return UnavailableError(
+            f"not acknowledged within {self._limits.write_wait_ms_max} ms: {cause}", hint=fate, definite=definite
+        )
+
+    def _answer_all(self, flight: _Flight, error: HubError) -> None:
+        for accepted in flight.accepted:
+            accepted.exchange.reply(Receipt(sequence=accepted.exchange.sequence, log=self._log, error=error))
+
+    def _refuse(self, entry: PreparedEntry, error: HubError) -> None:
+        for accepted in entry.accepted:
+            accepted.exchange.reply(Receipt(sequence=accepted.exchange.sequence, log=self._log, error=error))
+
+    def _not_leader(self, leader: str) -> NotLeaderError:
+        return NotLeaderError(
+            f"log {self._log} is led by {leader}", leader=leader, address=self._address_of(leader)
+        )
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _remember(sequences: Sequences, entry: Entry) -> None:
+    """Adds the exchanges of an entry that the store does not hold yet."""
+    if entry.kind is Kind.ROWS:
+        for section in decode_sections(entry.payload):
+            if section.data_set == "exchanges":
+                for row in section.rows.select(["producer", "sequence"]).to_pylist():
+                    sequences.add(row["producer"], row["sequence"])

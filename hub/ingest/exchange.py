@@ -1,0 +1,47 @@
+"""An exchange as it comes in, and the receipt that answers it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hub.errors import HubError
+from hub.ingest.sections import Operation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Without an error: `rows` are on disk in every in-sync centre, `rows_rejected` are in quarantine."""
+
+    sequence: int
+    log: str = ""
+    lsn: int = 0
+    rows: int = 0
+    rows_rejected: int = 0
+    duplicate: bool = False
+    error: HubError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Exchange:
+    """`payload` is an Arrow IPC stream, or with `bare` one record batch message in the contract's schema.
+
+    `quarantine` is an Arrow IPC stream of the rows that the sender itself rejected, or empty. `reply` is called
+    once, in the event loop.
+    """
+
+    producer: str
+    sequence: int
+    data_set: str
+    operation: Operation
+    payload: bytes
+    bare: bool
+    contract_version: int
+    quarantine: bytes
+    reply: Callable[[Receipt], None]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.producer, self.sequence
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.payload) + len(self.quarantine)

@@ -1,0 +1,39 @@
+"""CatalogueService: the contracts in force, and changing them as logged entries."""
+
+from typing import Protocol
+
+import grpc
+
+from hub.catalogue.contract import Contract
+from hub.catalogue.load import contract_from_json, contract_to_json
+from hub.errors import HubError
+from hub.rpc.v1 import catalogue_pb2 as pb
+from hub.rpc.v1 import catalogue_pb2_grpc as pb_grpc
+from hub.service.aborting import abort
+
+
+class Catalogue(Protocol):
+    """What the service needs of a centre."""
+
+    def contracts(self) -> dict[str, Contract]: ...
+
+    async def change(self, contract: Contract) -> tuple[int, bool]:
+        """Lsn of the contract's entry and whether anything changed; the entry is applied here on return."""
+
+
+class CatalogueServicer(pb_grpc.CatalogueServiceServicer):
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    async def List(self, request: pb.ListRequest, context: object) -> pb.ListReply:  # noqa: N802  # the schema's name
+        return pb.ListReply(contracts=[contract_to_json(one) for one in self._catalogue.contracts().values()])
+
+    async def Apply(  # noqa: N802  # the schema's name
+        self, request: pb.ApplyRequest, context: "grpc.aio.ServicerContext[pb.ApplyRequest, pb.ApplyReply]"
+    ) -> pb.ApplyReply:
+        try:
+            contract = contract_from_json(request.contract)
+            lsn, changed = await self._catalogue.change(contract)
+        except HubError as error:
+            await abort(context, error)
+        return pb.ApplyReply(log=contract.home, lsn=lsn, changed=changed)

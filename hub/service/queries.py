@@ -1,0 +1,82 @@
+"""QueryService: one read-only statement, answered as an Arrow IPC stream with the position it reflects."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import grpc
+
+from hub.errors import HubError, LimitError
+from hub.query.run import Limits, RunningQuery
+from hub.rpc.v1 import query_pb2 as pb
+from hub.rpc.v1 import query_pb2_grpc as pb_grpc
+from hub.rpc.v1.position_pb2 import Position
+from hub.service.aborting import abort
+from hub.service.ipc import StreamCutter
+
+
+class QueryServicer(pb_grpc.QueryServiceServicer):
+    """`run` starts a query (blocking); `reached` waits until a position is applied here."""
+
+    def __init__(
+        self,
+        run: Callable[[str, Limits], RunningQuery],
+        reached: Callable[[dict[str, int]], Awaitable[None]],
+        *,
+        limits: Limits,
+        concurrent_max: int,
+    ) -> None:
+        self._run = run
+        self._reached = reached
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(max_workers=concurrent_max, thread_name_prefix="query")
+        self._concurrent_max = concurrent_max
+        self.running = 0
+
+    async def Query(  # noqa: N802  # the schema's name
+        self, request: pb.QueryRequest, context: "grpc.aio.ServicerContext[pb.QueryRequest, pb.QueryReply]"
+    ) -> AsyncIterator[pb.QueryReply]:
+        try:
+            if self.running >= self._concurrent_max:
+                raise LimitError(f"{self.running} queries are running, the limit", hint="try again in a moment")
+            self.running += 1
+            try:
+                await self._reached(dict(request.at_least.applied))
+                async for reply in self._answer(request):
+                    yield reply
+            finally:
+                self.running -= 1
+        except HubError as error:
+            await abort(context, error)
+
+    async def _answer(self, request: pb.QueryRequest) -> AsyncIterator[pb.QueryReply]:
+        query = await self._in_thread(self._run, request.sql, self._limits_of(request))
+        try:
+            cutter = StreamCutter(query.schema)
+            position = Position(applied=query.position)
+            for part in cutter.take():
+                yield pb.QueryReply(ipc=part, position=position)
+            batches = iter(query)
+            while (batch := await self._in_thread(next, batches, None)) is not None:
+                cutter.write(batch)
+                for part in cutter.take():
+                    yield pb.QueryReply(ipc=part)
+            cutter.close()
+            for part in cutter.take():
+                yield pb.QueryReply(ipc=part)
+        finally:
+            query.cancel()  # Ends a fetch that is still running in a thread when the caller went away.
+            await asyncio.shield(self._in_thread(query.close))
+
+    def _limits_of(self, request: pb.QueryRequest) -> Limits:
+        limits = self._limits
+        if request.rows_max:
+            limits = replace(limits, rows_max=min(limits.rows_max, request.rows_max))
+        if request.time_ms_max:
+            limits = replace(limits, time_s_max=min(limits.time_s_max, request.time_ms_max / 1000))
+        return limits
+
+    async def _in_thread(self, work: Callable[..., Any], *arguments: object) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)

@@ -1,0 +1,56 @@
+"""What can happen to a replica of a log."""
+
+from dataclasses import dataclass
+
+from replication.core.messages import Ack, Append
+from replication.core.types import Configuration, Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """New entries, linked to the end of the log and of the current epoch. Only a leader may be given them."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persisted:
+    """The log is on disk through `lsn`, answering a `Persist` of that `generation`."""
+
+    generation: int
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppendReceived:
+    message: Append
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckReceived:
+    message: Ack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """Messages to the peer can be sent again; any sent before may be lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """Messages to the peer are lost from here on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A heartbeat is due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationLearned:
+    """Somebody knows this configuration; it is adopted if it is newer."""
+
+    configuration: Configuration
+
+
+Event = Proposed | Persisted | AppendReceived | AckReceived | Connected | Disconnected | Tick | ConfigurationLearned

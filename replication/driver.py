@@ -1,0 +1,355 @@
+"""Carries out what the core decides, for one log at one centre.
+
+Four tasks share the state, all in one event loop: the writer persists (one fsync for all that is queued), the
+shipper sends, the applier applies what is committed, the ticker sends heartbeats. Every event goes through
+`_step`, which runs the effects in order; what takes time is queued and reported back as an event.
+
+This module does no I/O of its own: disk, link and clock are ports.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import assert_never
+
+import structlog
+
+from replication.codec import make_entry
+from replication.core.effects import Commit, Effect, Halt, Persist, SaveConfiguration, SendAck, Ship, Truncate
+from replication.core.events import (
+    AckReceived,
+    AppendReceived,
+    Connected,
+    Disconnected,
+    Event,
+    Persisted,
+    Proposed,
+    Tick,
+)
+from replication.core.messages import Append, Message
+from replication.core.state import Leader, Replica
+from replication.core.step import step
+from replication.core.types import Entry, EntryId, Kind
+from replication.errors import LogFullError, NotLeadingError, ReplicationError
+from replication.limits import ReplicationLimits
+from replication.ports import Clock, Disk, Link
+from replication.tail import Tail
+
+Apply = Callable[[str, Sequence[Entry]], Awaitable[None]]
+"""Applies committed entries of the named log, in order, each exactly once over any crash."""
+
+
+class Driver:
+    """One replica in action. Made in the event loop that runs it; not safe for threads."""
+
+    def __init__(
+        self, replica: Replica, *, disk: Disk, link: Link, clock: Clock, apply: Apply, limits: ReplicationLimits
+    ) -> None:
+        self.state = replica
+        self.applied_lsn = replica.commit_lsn
+        self.connected = False
+        self.disk_full = ""
+        self._disk = disk
+        self._link = link
+        self._clock = clock
+        self._apply = apply
+        self._limits = limits
+        self._tail = Tail(limits.tail_bytes_max)
+        self._logger = structlog.get_logger().bind(log=replica.log, centre=replica.centre)
+        self._to_write: deque[Persist | Truncate] = deque()
+        self._to_write_bytes = 0
+        self._written_lsn = replica.end.lsn
+        self._to_ship: Ship | None = None
+        self._proposals: deque[tuple[Entry, asyncio.Future[None]]] = deque()
+        self._flight_bytes = 0
+        self._applied_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._write_due = asyncio.Event()
+        self._ship_due = asyncio.Event()
+        self._apply_due = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._heard_s = self._matched_s = clock.now_s()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises LogFailedError when the log can no longer be trusted."""
+        async with asyncio.TaskGroup() as tasks:
+            for work in (self._writer, self._shipper, self._applier, self._ticker):
+                tasks.create_task(work(), name=f"{self.state.log} {work.__name__}")
+            self._begin_epoch()
+
+    # --- For the host -------------------------------------------------------------------------------------------
+
+    @property
+    def leads(self) -> bool:
+        return isinstance(self.state.role, Leader)
+
+    @property
+    def blocked(self) -> str:
+        """Why nothing can be written now, or an empty string."""
+        if self.state.halted or self.disk_full:
+            return self.state.halted or self.disk_full
+        if self.leads and not self.connected and self.state.peer in self.state.configuration.in_sync:
+            return f"{self.state.peer} is in sync and cannot be reached"
+        return ""
+
+    @property
+    def waiting(self) -> int:
+        """Entries proposed and not committed."""
+        return len(self._proposals)
+
+    @property
+    def lag(self) -> tuple[int, int, float]:
+        """Leader: entries, bytes (of those in memory) and seconds that the standby is behind; standby: entries and
+        bytes known to be committed and not applied, seconds since the leader was heard."""
+        now_s = self._clock.now_s()
+        if isinstance(self.state.role, Leader):
+            entries = self.state.end.lsn - self.state.role.matched_lsn
+            behind_s = now_s - self._matched_s if entries else 0.0
+            return entries, self._tail.bytes_after(self.state.role.matched_lsn), behind_s
+        entries = self.state.role.leader_commit_lsn - self.applied_lsn
+        return max(0, entries), self._tail.bytes_after(self.applied_lsn) if entries > 0 else 0, now_s - self._heard_s
+
+    @property
+    def log_bytes(self) -> int:
+        return self._disk.size_bytes
+
+    def propose(
+        self, kind: Kind, payload: bytes, payload_hash: bytes | None = None
+    ) -> tuple[int, asyncio.Future[None]]:
+        """Appends one entry; the future resolves when it is committed. `payload_hash` as in `make_entry`.
+
+        Raises NotLeadingError, or ReplicationError when the log has halted: then nothing was appended.
+        """
+        if self.state.halted:
+            raise ReplicationError(self.state.halted)
+        if not self.leads:
+            raise NotLeadingError(self.state.log, self.state.configuration.leader)
+        epoch = self.state.configuration.epoch
+        entry = make_entry(after=self.state.end, epoch=epoch, kind=kind, payload=payload, payload_hash=payload_hash)
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._proposals.append((entry, committed))
+        self._flight_bytes += entry.size_bytes
+        self._step(Proposed(entries=(entry,)))
+        return entry.lsn, committed
+
+    async def room(self) -> None:
+        """Waits until another proposal may be made without passing `flight_bytes_max`."""
+        while self._flight_bytes >= self._limits.flight_bytes_max:
+            await self._wait_for_progress()
+
+    async def applied(self, lsn: int) -> None:
+        """Waits until the entry at `lsn` is applied here."""
+        if lsn > self.applied_lsn:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._applied_waiters.append((lsn, waiter))
+            await waiter
+
+    async def entries_after(self, lsn: int) -> list[Entry]:
+        """Every entry after `lsn`, in memory: for the tail between the store and the end of the log at a start."""
+        entries: list[Entry] = []
+        while lsn < self.state.end.lsn:
+            entries += await self._read(lsn, self._limits.apply_bytes_max, self.state.end.lsn)
+            lsn = entries[-1].lsn
+        return entries
+
+    # --- For the transport --------------------------------------------------------------------------------------
+
+    async def receive(self, message: Message) -> None:
+        """Takes a message of the peer; waits while too much is queued for the disk."""
+        while self._to_write_bytes > self._limits.persist_backlog_bytes_max:
+            await self._wait_for_progress()
+        self._heard_s = self._clock.now_s()
+        if isinstance(message, Append):
+            self._step(AppendReceived(message=message))
+        else:
+            self._step(AckReceived(message=message))
+
+    def connection(self, *, up: bool) -> None:
+        self.connected = up
+        self._step(Connected() if up else Disconnected())
+
+    # --- Events and effects -------------------------------------------------------------------------------------
+
+    def _step(self, event: Event) -> None:
+        matched_before = self._matched()
+        self.state, effects = step(self.state, event)
+        for effect in effects:
+            self._run(effect)
+        if self._matched() != matched_before or self._matched() == self.state.end.lsn:
+            self._matched_s = self._clock.now_s()
+
+    def _run(self, effect: Effect) -> None:
+        match effect:
+            case SaveConfiguration():
+                self._disk.save_configuration(effect.configuration, effect.pending)
+                self._logger.info(
+                    "configuration", version=effect.configuration.version, leader=effect.configuration.leader
+                )
+            case Truncate():
+                self._tail.cut(effect.after_lsn)
+                self._queue_write(effect, 0)
+            case Persist():
+                self._tail.extend(effect.entries)
+                self._queue_write(effect, sum(entry.size_bytes for entry in effect.entries))
+            case SendAck():
+                self._link.reply(effect.message)
+            case Ship():
+                self._queue_ship(effect)
+            case Commit():
+                self._committed(effect.lsn)
+            case Halt():
+                self._logger.error("halted", reason=effect.reason)
+                self._fail_proposals(ReplicationError(effect.reason))
+            case _:
+                assert_never(effect)
+
+    def _queue_write(self, work: Persist | Truncate, size_bytes: int) -> None:
+        self._to_write.append(work)
+        self._to_write_bytes += size_bytes
+        self._write_due.set()
+
+    def _queue_ship(self, ship: Ship) -> None:
+        """A range that continues the queued one is joined to it; any other replaces it: the leader rewound."""
+        queued = self._to_ship
+        if queued and queued.through_lsn == ship.after_lsn:
+            ship = Ship(after_lsn=queued.after_lsn, through_lsn=ship.through_lsn)
+        self._to_ship = ship
+        self._ship_due.set()
+
+    def _committed(self, lsn: int) -> None:
+        while self._proposals and self._proposals[0][0].lsn <= lsn:
+            entry, future = self._proposals.popleft()
+            self._flight_bytes -= entry.size_bytes
+            if not future.done():
+                future.set_result(None)
+        self._apply_due.set()
+        self._progress.set()
+
+    def _fail_proposals(self, error: ReplicationError) -> None:
+        while self._proposals:
+            entry, future = self._proposals.popleft()
+            self._flight_bytes -= entry.size_bytes
+            if not future.done():
+                future.set_exception(error)
+
+    def _begin_epoch(self) -> None:
+        """A leadership starts with an entry of its own, so that a standby's older tail meets a conflict."""
+        if self.leads and self.state.end.epoch != self.state.configuration.epoch:
+            facts = {"epoch": self.state.configuration.epoch, "leader": self.state.centre}
+            self.propose(Kind.EPOCH, json.dumps(facts).encode())
+
+    # --- Tasks --------------------------------------------------------------------------------------------------
+
+    async def _writer(self) -> None:
+        while True:
+            await self._write_due.wait()
+            self._write_due.clear()
+            while self._to_write:
+                work = self._to_write.popleft()
+                if isinstance(work, Truncate):
+                    await self._disk.truncate(work.after_lsn)
+                    self._written_lsn = work.after_lsn
+                else:
+                    await self._persist(work)
+
+    async def _persist(self, work: Persist) -> None:
+        entries = list(work.entries)
+        generation = work.generation
+        while self._to_write and isinstance(following := self._to_write[0], Persist):
+            self._to_write.popleft()
+            entries += following.entries
+            generation = following.generation
+        await self._append(entries)
+        self._written_lsn = entries[-1].lsn if entries else self._written_lsn
+        self._to_write_bytes -= sum(entry.size_bytes for entry in entries)
+        self._progress.set()
+        self._step(Persisted(generation=generation, lsn=self._written_lsn))
+
+    async def _append(self, entries: Sequence[Entry]) -> None:
+        """A full disk is waited out: what is queued stays in memory, and admission is closed meanwhile."""
+        while True:
+            try:
+                await self._disk.append(entries)
+            except LogFullError as error:
+                self.disk_full = str(error)
+                self._logger.error("disk full", error=str(error))
+                await self._clock.sleep(self._limits.disk_retry_ms / 1000)
+            else:
+                self.disk_full = ""
+                return
+
+    async def _shipper(self) -> None:
+        while True:
+            await self._ship_due.wait()
+            self._ship_due.clear()
+            while (ship := self._to_ship) is not None:
+                self._to_ship = None
+                entries = await self._read(ship.after_lsn, self._limits.ship_bytes_max, ship.through_lsn)
+                last = entries[-1].lsn if entries else ship.after_lsn
+                if last < ship.through_lsn:
+                    self._requeue_rest(ship, last)
+                await self._send(await self._id_at(ship.after_lsn), tuple(entries))
+
+    def _requeue_rest(self, ship: Ship, last: int) -> None:
+        if self._to_ship is None:
+            self._to_ship = Ship(after_lsn=last, through_lsn=ship.through_lsn)
+        elif self._to_ship.after_lsn == ship.through_lsn:
+            self._to_ship = Ship(after_lsn=last, through_lsn=self._to_ship.through_lsn)
+
+    async def _send(self, previous: EntryId, entries: tuple[Entry, ...]) -> None:
+        if self.leads:
+            await self._link.send(
+                Append(
+                    log=self.state.log,
+                    configuration=self.state.configuration,
+                    previous=previous,
+                    commit_lsn=self.state.commit_lsn,
+                    entries=entries,
+                )
+            )
+
+    async def _applier(self) -> None:
+        while True:
+            await self._apply_due.wait()
+            self._apply_due.clear()
+            while self.applied_lsn < self.state.commit_lsn:
+                started_s = self._clock.now_s()
+                entries = await self._read(self.applied_lsn, self._limits.apply_bytes_max, self.state.commit_lsn)
+                await self._apply(self.state.log, entries)
+                self._set_applied(entries[-1].lsn)
+                spent_s = self._clock.now_s() - started_s
+                await self._clock.sleep(max(0.0, self._limits.apply_interval_ms / 1000 - spent_s))
+
+    def _set_applied(self, lsn: int) -> None:
+        self.applied_lsn = lsn
+        for waited_lsn, waiter in self._applied_waiters:
+            if waited_lsn <= lsn and not waiter.done():
+                waiter.set_result(None)
+        self._applied_waiters = [pair for pair in self._applied_waiters if not pair[1].done()]
+
+    async def _ticker(self) -> None:
+        while True:
+            await self._clock.sleep(self._limits.heartbeat_ms / 1000)
+            if self._to_ship is None:
+                self._step(Tick())
+
+    # --- Small helpers ------------------------------------------------------------------------------------------
+
+    async def _read(self, after_lsn: int, bytes_max: int, through_lsn: int) -> list[Entry]:
+        if after_lsn >= through_lsn:
+            return []
+        found = self._tail.read(after_lsn, bytes_max, through_lsn)
+        return found if found is not None else await self._disk.read(after_lsn, bytes_max, through_lsn)
+
+    async def _id_at(self, lsn: int) -> EntryId:
+        if lsn == self.state.end.lsn:
+            return self.state.end
+        entry = self._tail.get(lsn)
+        return entry.id if entry else await self._disk.id_at(lsn)
+
+    async def _wait_for_progress(self) -> None:
+        self._progress.clear()
+        await self._progress.wait()
+
+    def _matched(self) -> int:
+        return self.state.role.matched_lsn if isinstance(self.state.role, Leader) else self.state.end.lsn

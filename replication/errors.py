@@ -1,0 +1,92 @@
+"""Errors of replication, one tree. Each carries facts, whether its effect is definite, and what to do next.
+
+    ReplicationError
+    ├── NotLeadingError             this centre does not lead the log; `leader` does
+    ├── LogError
+    │   ├── LogDamagedError         bytes on disk are not what was written there
+    │   ├── LogFullError            the disk is full; nothing was appended, and the log goes on
+    │   ├── LogFailedError          a write or fsync failed; the log takes nothing more until it is opened anew
+    │   └── EntryNotHeldError       an lsn before the log's first or after its last
+    └── ConfigurationDamagedError   the configuration file cannot be trusted
+
+Bytes that are no entry raise `replication.codec.CodecError`; `LogDamagedError` adds the file to it.
+"""
+
+from pathlib import Path
+
+
+class ReplicationError(Exception):
+    """Base of all. `hint` says what to do next; `definite` is True when it is certain that nothing was written."""
+
+    definite = True
+    hint = ""
+
+
+class NotLeadingError(ReplicationError):
+    """`leader` is the centre that leads the log as far as this one knows."""
+
+    hint = "ask the leader"
+
+    def __init__(self, log: str, leader: str) -> None:
+        super().__init__(log, leader)
+        self.log = log
+        self.leader = leader
+
+    def __str__(self) -> str:
+        return f"log {self.log} is led by {self.leader}"
+
+
+class LogError(ReplicationError):
+    pass
+
+
+class LogDamagedError(LogError):
+    """`offset` is where the bad entry begins in `file` (0: the file's own header), `lsn` the first entry in doubt."""
+
+    hint = "keep the files as they are; seed this centre from its peer"
+
+    def __init__(self, file: Path, offset: int, lsn: int, reason: str) -> None:
+        super().__init__(file, offset, lsn, reason)
+        self.file = file
+        self.offset = offset
+        self.lsn = lsn
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.file} is damaged at byte {self.offset}, entry {self.lsn}: {self.reason}"
+
+
+class LogFullError(LogError):
+    hint = "free disk space, then append again"
+
+
+class LogFailedError(LogError):
+    """The entries may or may not be on disk: only recovery, at the next open, can tell."""
+
+    definite = False
+    hint = "check the disk, then restart the centre"
+
+
+class EntryNotHeldError(LogError):
+    hint = "fetch a snapshot when the entry is older than the log"
+
+    def __init__(self, lsn: int, first_lsn: int, end_lsn: int) -> None:
+        super().__init__(lsn, first_lsn, end_lsn)
+        self.lsn = lsn
+        self.first_lsn = first_lsn
+        self.end_lsn = end_lsn
+
+    def __str__(self) -> str:
+        return f"entry {self.lsn} is not in the log, which holds {self.first_lsn} to {self.end_lsn}"
+
+
+class ConfigurationDamagedError(ReplicationError):
+    hint = "keep the file as it is; seed this centre from its peer"
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.file} is damaged: {self.reason}"

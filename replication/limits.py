@@ -1,0 +1,26 @@
+"""Limits of replication, each with its unit in its name. The configuration file may change any of them."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicationLimits:
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # A misspelt limit is an error.
+
+    heartbeat_ms: int = 100
+    # A ship window of entries, and messages of at most these bytes plus one entry.
+    ship_window_entries_max: int = 64
+    ship_bytes_max: int = 4 << 20
+    # Proposed and not committed: more waits at the door.
+    flight_bytes_max: int = 64 << 20
+    # Received and not yet on disk at a standby: more waits in the stream's flow control.
+    persist_backlog_bytes_max: int = 64 << 20
+    # Recent entries kept in memory for shipping and applying; older ones are read from the log.
+    tail_bytes_max: int = 64 << 20
+    # One apply transaction, and the least time between two.
+    apply_bytes_max: int = 16 << 20
+    apply_interval_ms: int = 20
+    # A full disk is tried again after this.
+    disk_retry_ms: int = 500
+    log_file_bytes_max: int = 64 << 20

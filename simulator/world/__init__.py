@@ -1,0 +1,1 @@
+"""Deterministic worlds: the real core under schedules that no real network or disk would offer in a lifetime."""
