@@ -10,6 +10,7 @@
     ├── LimitError               a limit named in the configuration was reached
     ├── NotLeaderError           this centre does not lead the log; `leader` does
     ├── UnavailableError         cannot be done now: try again later
+    ├── StoreDamagedError        the DuckDB file cannot be opened; it can be rebuilt from the logs
     └── ConfigurationError       city.toml or a command's options are wrong
 
 `service` translates them to gRPC status in one table; `client` translates back.
@@ -81,6 +82,10 @@ class UnavailableError(HubError):
     def __init__(self, message: str, *, hint: str = "", definite: bool = True) -> None:
         super().__init__(message, hint=hint)
         self.definite = definite
+
+
+class StoreDamagedError(HubError):
+    reason = "STORE_DAMAGED"
 
 
 class ConfigurationError(HubError):

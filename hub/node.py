@@ -8,7 +8,7 @@ drivers stop → files are closed. A log that can no longer be trusted ends the 
 import asyncio
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
@@ -131,7 +131,7 @@ class Node:
         self._admissions[log] = Admission(
             driver,
             contracts=self._store.contracts,
-            outcomes=lambda producer, sequence: self._outcome(log, producer, sequence),
+            outcomes=lambda keys: self._outcomes(log, keys),
             sequences=self._store.sequences(log),
             limits=city.ingest,
             disk_free_bytes=self._disk_free_bytes,
@@ -256,18 +256,18 @@ class Node:
     async def _apply(self, log: str, entries: Sequence[Entry]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._applying, self._store.apply, log, entries)
 
-    def _outcome(self, log: str, producer: str, sequence: int) -> Receipt | None:
-        found = self._store.outcome(log, producer, sequence)
-        if found is None:
-            return None
-        return Receipt(
-            sequence=sequence,
-            log=log,
-            lsn=found.lsn,
-            rows=found.rows,
-            rows_rejected=found.rows_rejected,
-            duplicate=True,
-        )
+    def _outcomes(self, log: str, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], Receipt]:
+        return {
+            key: Receipt(
+                sequence=key[1],
+                log=log,
+                lsn=found.lsn,
+                rows=found.rows,
+                rows_rejected=found.rows_rejected,
+                duplicate=True,
+            )
+            for key, found in self._store.outcomes(log, keys).items()
+        }
 
     def _run_query(self, sql: str, limits: Limits) -> RunningQuery:
         return run(self._store, sql, limits=limits)

@@ -69,13 +69,13 @@ class Driver:
         self._apply_due = asyncio.Event()
         self._progress = asyncio.Event()
         self._heard_s = self._matched_s = clock.now_s()
+        self._begin_epoch()
 
     async def run(self) -> None:
         """Until cancelled. Raises LogFailedError when the log can no longer be trusted."""
         async with asyncio.TaskGroup() as tasks:
             for work in (self._writer, self._shipper, self._applier, self._ticker):
                 tasks.create_task(work(), name=f"{self.state.log} {work.__name__}")
-            self._begin_epoch()
 
     # --- For the host -------------------------------------------------------------------------------------------
 

@@ -15,10 +15,18 @@ from hub.config import City, load_city
 from hub.errors import BadRequestError, ConfigurationError, HubError, LimitError, NotLeaderError, UnavailableError
 from replication.errors import ReplicationError
 
-EXIT_CODES: Final = """Exit codes: 0 done, 1 a check failed or centres differ, 2 wrong use or configuration, 3 not available now, 4 refused, 5 an error of ours, 130 interrupted."""  # noqa: E501  # one paragraph of help
+EXIT_CODES: Final = (
+    "Exit codes: 0 done, 1 a check failed or centres differ, 2 wrong use or configuration, 3 not available now, "
+    "4 refused, 5 an error of ours, 130 interrupted."
+)
 
 CityOption = Annotated[Path, typer.Option("--city", envvar="CITYHUB_CITY", help="Topology file.", show_default=True)]
-DataOption = Annotated[Path | None, typer.Option("--data", envvar="CITYHUB_DATA", help="Folder that holds everything; default: as in the topology file.")]  # noqa: E501  # an annotation
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", envvar="CITYHUB_DATA", help="Folder that holds everything; default: as in the topology file."
+    ),
+]  # an annotation
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CentreOption = Annotated[str | None, typer.Option("--centre", help="Centre to ask: ops or ecc.")]
 

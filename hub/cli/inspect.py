@@ -46,7 +46,12 @@ def status(
                     time.sleep(1.0)
         found = _statuses(client)
     if as_json:
-        print_json({name: one.model_dump() if isinstance(one, CentreStatus) else {"error": str(one)} for name, one in found.items()})
+        print_json(
+            {
+                name: one.model_dump() if isinstance(one, CentreStatus) else {"error": str(one)}
+                for name, one in found.items()
+            }
+        )
     else:
         out.print(_status_table(found))
     if not any(isinstance(one, CentreStatus) for one in found.values()):
@@ -69,9 +74,18 @@ def verify(city: CityOption = DEFAULT_CITY, as_json: JsonOption = False) -> None
         table = Table("log", "lsn", "data set", "rows", "digest", "equal", title="Digests of both centres")
         for row in rows:
             style = "" if row["equal"] else "red"
-            shown = {name: " / ".join(dict.fromkeys(str(one) for one in row[name].values())) for name in ("rows", "digest")}
-            table.add_row(row["log"], str(row["lsn"]), row["data_set"], shown["rows"], shown["digest"],
-                          "yes" if row["equal"] else "NO", style=style)  # fmt: skip
+            shown = {
+                name: " / ".join(dict.fromkeys(str(one) for one in row[name].values())) for name in ("rows", "digest")
+            }
+            table.add_row(
+                row["log"],
+                str(row["lsn"]),
+                row["data_set"],
+                shown["rows"],
+                shown["digest"],
+                "yes" if row["equal"] else "NO",
+                style=style,
+            )
         out.print(table)
     if not equal:
         raise typer.Exit(1)
@@ -88,7 +102,16 @@ def datasets(city: CityOption = DEFAULT_CITY, centre: CentreOption = None, as_js
         return
     table = Table("data set", "title", "标题", "agency", "log", "kind", "version", "columns")
     for one in sorted(contracts.values(), key=lambda one: one.name):
-        table.add_row(one.name, one.title.en, one.title.zh, one.agency, one.home, one.kind, str(one.version), str(len(one.columns)))
+        table.add_row(
+            one.name,
+            one.title.en,
+            one.title.zh,
+            one.agency,
+            one.home,
+            one.kind,
+            str(one.version),
+            str(len(one.columns)),
+        )
     out.print(table)
 
 
@@ -107,13 +130,34 @@ def describe(
     if as_json:
         print_json(one.model_dump(mode="json"))
         return
-    table = Table("column", "type", "unit", "required", "domain", "sensitivity", "title", "标题", title=f"{one.name} {one.title.zh}")
+    table = Table(
+        "column",
+        "type",
+        "unit",
+        "required",
+        "domain",
+        "sensitivity",
+        "title",
+        "标题",
+        title=f"{one.name} {one.title.zh}",
+    )
     for column in one.columns:
-        domain = "" if column.domain is None else ", ".join(
-            f"{name} {value}" for name, value in column.domain.model_dump(exclude_none=True).items()
+        domain = (
+            ""
+            if column.domain is None
+            else ", ".join(f"{name} {value}" for name, value in column.domain.model_dump(exclude_none=True).items())
         )
         required = "key" if column.name in one.key else "yes" if column.required else ""
-        table.add_row(column.name, column.type, column.unit, required, domain, column.sensitivity, column.title.en, column.title.zh)
+        table.add_row(
+            column.name,
+            column.type,
+            column.unit,
+            required,
+            domain,
+            column.sensitivity,
+            column.title.en,
+            column.title.zh,
+        )
     out.print(table)
 
 
@@ -128,8 +172,23 @@ def _statuses(client: HubClient) -> dict[str, CentreStatus | HubError]:
 
 
 def _status_table(found: dict[str, CentreStatus | HubError]) -> Group:
-    logs = Table("centre", "log", "role", "epoch", "in sync", "end", "committed", "applied", "lag", "waiting", "state", title="Logs")
-    centres = Table("centre", "up", "store", "log files", "disk free", "memory", "data sets", "streams", "queries", title="Centres")
+    logs = Table(
+        "centre",
+        "log",
+        "role",
+        "epoch",
+        "in sync",
+        "end",
+        "committed",
+        "applied",
+        "lag",
+        "waiting",
+        "state",
+        title="Logs",
+    )
+    centres = Table(
+        "centre", "up", "store", "log files", "disk free", "memory", "data sets", "streams", "queries", title="Centres"
+    )
     for name, one in found.items():
         if isinstance(one, HubError):
             logs.add_row(name, Text(str(one), style="red"))
@@ -138,13 +197,31 @@ def _status_table(found: dict[str, CentreStatus | HubError]) -> Group:
         for log in one.logs:
             lag = f"{log.lag_entries:,} entries, {log.lag_bytes / _MIB:.1f} MiB, {log.lag_s:.1f} s"
             state = Text(log.blocked, style="red") if log.blocked else Text("ok", style="green")
-            logs.add_row(name, log.log, log.role, str(log.epoch), " ".join(log.in_sync), f"{log.end_lsn:,}",
-                         f"{log.commit_lsn:,}", f"{log.applied_lsn:,}", lag, f"{log.waiting:,}", state)  # fmt: skip
+            logs.add_row(
+                name,
+                log.log,
+                log.role,
+                str(log.epoch),
+                " ".join(log.in_sync),
+                f"{log.end_lsn:,}",
+                f"{log.commit_lsn:,}",
+                f"{log.applied_lsn:,}",
+                lag,
+                f"{log.waiting:,}",
+                state,
+            )
         store = one.store
-        centres.add_row(name, f"{one.uptime_s:.0f} s", f"{store.store_bytes / _MIB:,.0f} MiB",
-                        f"{sum(log.log_bytes for log in one.logs) / _MIB:,.0f} MiB",
-                        f"{store.disk_free_bytes / _MIB:,.0f} MiB", f"{store.resident_bytes / _MIB:,.0f} MiB",
-                        str(store.data_sets), str(store.streams), str(store.queries))  # fmt: skip
+        centres.add_row(
+            name,
+            f"{one.uptime_s:.0f} s",
+            f"{store.store_bytes / _MIB:,.0f} MiB",
+            f"{sum(log.log_bytes for log in one.logs) / _MIB:,.0f} MiB",
+            f"{store.disk_free_bytes / _MIB:,.0f} MiB",
+            f"{store.resident_bytes / _MIB:,.0f} MiB",
+            str(store.data_sets),
+            str(store.streams),
+            str(store.queries),
+        )
     return Group(logs, centres)
 
 

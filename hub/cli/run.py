@@ -86,8 +86,10 @@ def _wait_until_ready(client: HubClient, children: dict[str, subprocess.Popen[by
     for name, child in children.items():
         while True:
             if child.poll() is not None:
-                raise UnavailableError(f"{name} ended with code {child.returncode} while starting",
-                                       hint=f"see {topology.data / f'{name}.log'}")  # fmt: skip
+                raise UnavailableError(
+                    f"{name} ended with code {child.returncode} while starting",
+                    hint=f"see {topology.data / f'{name}.log'}",
+                )
             try:
                 client.status(name)
                 break
@@ -125,5 +127,3 @@ def _stop(children: dict[str, subprocess.Popen[bytes]]) -> None:
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-

@@ -1,9 +1,9 @@
 """The Python client: `HubClient` for programs that block, `AsyncHubClient` beneath it for those that do not.
 
-    with HubClient({"ops": "127.0.0.1:7410", "ecc": "127.0.0.1:7420"}) as hub:
-        with hub.producer() as producer:
-            producer.send("readings", rows).result()
-        table = hub.query("select count(*) from readings").table()
+with HubClient({"ops": "127.0.0.1:7410", "ecc": "127.0.0.1:7420"}) as hub:
+    with hub.producer() as producer:
+        producer.send("readings", rows).result()
+    table = hub.query("select count(*) from readings").table()
 """
 
 from hub.client.blocking import HubClient, Producer, QueryResult

@@ -166,7 +166,9 @@ class HubClient:
     def apply_contract(self, contract: Contract) -> tuple[int, bool]:
         return self._thread.run(self._client.apply_contract(contract))
 
-    def producer(self, name: str | None = None, *, log: str = "ops", window_max: int = 32, patience_s: float = 30.0) -> Producer:
+    def producer(
+        self, name: str | None = None, *, log: str = "ops", window_max: int = 32, patience_s: float = 30.0
+    ) -> Producer:
         async def make() -> AsyncProducer:
             return self._client.producer(name, log=log, window_max=window_max, patience_s=patience_s)
 

@@ -35,7 +35,9 @@ _OPTIONS: Final = (
 class AsyncQuery:
     """An answer on its way: `position` it reflects, and the parts of its Arrow IPC stream."""
 
-    def __init__(self, call: "grpc.aio.UnaryStreamCall[query_pb2.QueryRequest, query_pb2.QueryReply]", target: str) -> None:
+    def __init__(
+        self, call: "grpc.aio.UnaryStreamCall[query_pb2.QueryRequest, query_pb2.QueryReply]", target: str
+    ) -> None:
         self._call = call
         self._target = target
         self._first: bytes | None = None

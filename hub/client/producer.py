@@ -134,8 +134,9 @@ class AsyncProducer:
         if quarantine is not None and quarantine.num_rows:
             message.quarantine = _stream(quarantine)
         if (size := message.ByteSize()) > self._exchange_bytes_max:
-            raise LimitError(f"an exchange may have {self._exchange_bytes_max} bytes, this one has {size}",
-                             hint="send it in parts")  # fmt: skip
+            raise LimitError(
+                f"an exchange may have {self._exchange_bytes_max} bytes, this one has {size}", hint="send it in parts"
+            )
         return message
 
     async def _run(self) -> None:
@@ -259,4 +260,3 @@ def newest(receipts: Iterable[Receipt]) -> dict[str, int]:
     for receipt in receipts:
         position[receipt.log] = max(receipt.lsn, position.get(receipt.log, 0))
     return position
-

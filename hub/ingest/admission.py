@@ -7,8 +7,9 @@ answered with a retryable error; its entry stays in the log and may still be com
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,8 +25,8 @@ from replication.driver import Driver
 from replication.errors import NotLeadingError, ReplicationError
 
 Contracts = Callable[[], Mapping[str, Contract]]
-Outcomes = Callable[[str, int], Receipt | None]
-"""Looks an accepted exchange up in the ledger by producer and sequence; blocks, runs in a thread."""
+Outcomes = Callable[[Collection[tuple[str, int]]], dict[tuple[str, int], Receipt]]
+"""Looks accepted exchanges up in the ledger by (producer, sequence); blocks, runs in a thread."""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,13 +139,16 @@ class Admission:
         if not any(self._sequences.contains(*exchange.key) for exchange in exchanges):
             return exchanges
         new: list[Exchange] = []
+        applied: list[Exchange] = []
         for exchange in exchanges:
             if not self._sequences.contains(*exchange.key):
                 new.append(exchange)
             elif (first := self._in_flight.get(exchange.key)) is not None:
                 self._answer_with(exchange, *first)
             else:
-                await self._answer_from_ledger(exchange)
+                applied.append(exchange)
+        if applied:
+            await self._answer_from_ledger(applied)
         return new
 
     def _answer_with(self, exchange: Exchange, flight: _Flight, first: Accepted) -> None:
@@ -158,13 +162,11 @@ class Admission:
         )
         self._fly(flight.lsn, (again,), flight.committed, duplicate=True)
 
-    async def _answer_from_ledger(self, exchange: Exchange) -> None:
-        receipt = await asyncio.to_thread(self._outcomes, *exchange.key)
-        if receipt is None:  # Committed and not applied yet: the ledger has it in a moment.
-            await self._driver.applied(self._driver.state.commit_lsn)
-            receipt = await asyncio.to_thread(self._outcomes, *exchange.key)
-        assert receipt is not None, f"accepted exchange {exchange.key} is not in the ledger"
-        exchange.reply(receipt)
+    async def _answer_from_ledger(self, exchanges: list[Exchange]) -> None:
+        await self._driver.applied(self._driver.state.commit_lsn)  # What is committed is about to be in the ledger.
+        receipts = await asyncio.to_thread(self._outcomes, [exchange.key for exchange in exchanges])
+        for exchange in exchanges:
+            exchange.reply(receipts[exchange.key])
 
     async def _build(self, exchanges: list[Exchange]) -> Group:
         return await asyncio.to_thread(
@@ -268,13 +270,11 @@ class Admission:
             accepted.exchange.reply(Receipt(sequence=accepted.exchange.sequence, log=self._log, error=error))
 
     def _not_leader(self, leader: str) -> NotLeaderError:
-        return NotLeaderError(
-            f"log {self._log} is led by {leader}", leader=leader, address=self._address_of(leader)
-        )
+        return NotLeaderError(f"log {self._log} is led by {leader}", leader=leader, address=self._address_of(leader))
 
     @staticmethod
     def _now_s() -> float:
-        return asyncio.get_running_loop().time()
+        return time.monotonic()
 
 
 def _remember(sequences: Sequences, entry: Entry) -> None:

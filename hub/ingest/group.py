@@ -88,9 +88,7 @@ def build_group(
             accepted.append(_decode(exchange, contract_of(exchange.data_set)))
         except HubError as error:
             refused.append((exchange, error))
-    entries = tuple(
-        _encode(part, contract_of, received_at=received_at) for part in _split(accepted, entry_bytes_max)
-    )
+    entries = tuple(_encode(part, contract_of, received_at=received_at) for part in _split(accepted, entry_bytes_max))
     return Group(entries=entries, refused=tuple(refused))
 
 
@@ -204,9 +202,7 @@ def _runs(accepted: list[Accepted]) -> list[list[Accepted]]:
     return runs
 
 
-def _section(
-    items: list[Accepted], contract: Contract, operation: Operation
-) -> tuple[Section, list[pa.RecordBatch]]:
+def _section(items: list[Accepted], contract: Contract, operation: Operation) -> tuple[Section, list[pa.RecordBatch]]:
     rows = _combine([item.batch for item in items])
     checked = check(contract, rows, key_only=operation is Operation.DELETE)
     quarantined = [

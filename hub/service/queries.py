@@ -55,9 +55,7 @@ class QueryServicer(pb_grpc.QueryServiceServicer):
         query = await self._in_thread(self._run, request.sql, self._limits_of(request))
         try:
             cutter = StreamCutter(query.schema)
-            position = Position(applied=query.position)
-            for part in cutter.take():
-                yield pb.QueryReply(ipc=part, position=position)
+            yield pb.QueryReply(position=Position(applied=query.position))
             batches = iter(query)
             while (batch := await self._in_thread(next, batches, None)) is not None:
                 cutter.write(batch)

@@ -1,0 +1,238 @@
+"""A file as the exchanges that load it. Pure orchestration: it sends nothing and knows no centre.
+
+    read_file → Block → convert → check → collect → Prepared 1, Prepared 2, ...
+
+Exchange k holds what became of the file's rows (k-1)·n to k·n-1, n being `exchange_rows`: the accepted ones in their
+order, and each of the others as a rejected row with the number it has in the file. So the same file cut the same way
+gives the same exchanges, whatever the size of a block, and the producer's name says what was cut how: loading a file
+again sends the same (producer, sequence) pairs, which the hub takes for what they are.
+"""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from hub.catalogue.contract import Contract
+from hub.catalogue.load import builtin_contracts
+from hub.ingest.checks import Rejected, check, row_contents
+from hub.ingest.convert import Mapping, convert
+from hub.ingest.readers import BLOCK_BYTES, BLOCK_ROWS, Block, file_format, read_file, resolve_encoding
+
+EXCHANGE_ROWS: Final = 20_000
+_HASH_CHARACTERS: Final = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How a file is read and cut. None: by the file's name, by its content, by the columns' names."""
+
+    format: str | None = None
+    encoding: str | None = None
+    mapping: Mapping | None = None
+    exchange_rows: int = EXCHANGE_ROWS
+    block_bytes: int = BLOCK_BYTES
+    block_rows: int = BLOCK_ROWS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """One exchange. `sequence` counts from 1. `rows` are in the contract's schema; there may be none.
+
+    `rejected` are by their row number in the file, rising. `rows_read` is how many of the file's rows this exchange
+    accounts for: rows plus rejected. `bytes_read` is how far the file has been read, as it lies on disk. `notes` say
+    what the file has that was not loaded, or was changed, each one once in a load.
+    """
+
+    sequence: int
+    rows: pa.RecordBatch
+    rejected: tuple[Rejected, ...]
+    bytes_read: int
+    rows_read: int
+    notes: tuple[str, ...] = ()
+
+
+def prepare_file(path: Path, contract: Contract, options: LoadOptions | None = None) -> Iterator[Prepared]:
+    """The exchanges of a file; none for a file without rows.
+
+    Raises InputFileError and ConfigurationError. What was yielded before an error stands and may have been sent:
+    after the file is mended it is another file, with another producer.
+    """
+    options = options or LoadOptions()
+    assert options.exchange_rows > 0, options.exchange_rows
+    mapping = options.mapping or Mapping()
+    collector = _Collector(contract=contract, exchange_rows=options.exchange_rows)
+    blocks = read_file(
+        path,
+        format=options.format,
+        encoding=options.encoding,
+        block_bytes=options.block_bytes,
+        block_rows=options.block_rows,
+    )
+    for block in blocks:
+        collector.add(_judge(block, contract, mapping))
+        while collector.full:
+            yield collector.take()
+    if collector.rows_waiting:
+        yield collector.take()
+
+
+def file_producer(path: Path, contract: Contract, options: LoadOptions | None = None) -> str:
+    """Name of the producer that loads this file this way: `load-` and 24 hexadecimal digits.
+
+    They hash the file's bytes and all that decides what its exchanges hold. Raises InputFileError.
+    """
+    options = options or LoadOptions()
+    kind = file_format(path, options.format)
+    facts = {
+        "data_set": contract.name,
+        "format": kind,
+        "encoding": "" if kind == "parquet" else resolve_encoding(path, options.encoding),
+        "mapping": asdict(options.mapping or Mapping()),
+        "exchange_rows": options.exchange_rows,
+    }
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").digest()
+    recipe = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
+    return "load-" + hashlib.sha256(content + recipe).hexdigest()[:_HASH_CHARACTERS]
+
+
+def quarantine_rows(producer: str, data_set: str, sequence: int, rejected: Sequence[Rejected]) -> pa.RecordBatch:
+    """Rejected rows in the schema of data set `quarantine` without `log` and `lsn`, which the log entry gives."""
+    count = len(rejected)
+    columns = {
+        "producer": [producer] * count,
+        "sequence": [sequence] * count,
+        "data_set": [data_set] * count,
+        "row": [one.row for one in rejected],
+        "reason": [one.reason for one in rejected],
+        "content": [one.content for one in rejected],
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=_quarantine_schema())
+
+
+@cache
+def _quarantine_schema() -> pa.Schema:
+    return pa.schema([each for each in builtin_contracts()["quarantine"].schema if each.name not in ("log", "lsn")])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """A block after its checks. `numbers` are the file's row numbers of `rows`, `end` is the one after the block."""
+
+    rows: pa.RecordBatch
+    numbers: npt.NDArray[np.int64]
+    rejected: tuple[Rejected, ...]
+    end: int
+    bytes_read: int
+    notes: tuple[str, ...]
+
+
+def _judge(block: Block, contract: Contract, mapping: Mapping) -> _Judged:
+    numbers = block.row_numbers()
+    converted = convert(block.rows, contract, mapping)
+    kept = np.delete(np.arange(len(numbers)), [one.row for one in converted.rejected])
+    checked = check(contract, converted.rows)
+    failed = kept[[one.row for one in checked.rejected]] if checked.rejected else kept[:0]
+    # What a check refuses goes to quarantine as it came, not as it was converted.
+    contents = row_contents(block.rows, failed.tolist())
+    rejected = [
+        *block.malformed,
+        *(replace(one, row=int(numbers[one.row])) for one in converted.rejected),
+        *(
+            replace(one, row=int(numbers[place]), content=content)
+            for one, place, content in zip(checked.rejected, failed.tolist(), contents, strict=True)
+        ),
+    ]
+    return _Judged(
+        rows=checked.accepted,
+        numbers=np.delete(numbers[kept], [one.row for one in checked.rejected]),
+        rejected=tuple(sorted(rejected, key=lambda one: one.row)),
+        end=block.first_row + len(numbers) + len(block.malformed),
+        bytes_read=block.bytes_read,
+        notes=converted.notes,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Collector:
+    """Cuts judged blocks at every `exchange_rows` rows of the file."""
+
+    contract: Contract
+    exchange_rows: int
+    _parts: list[tuple[pa.RecordBatch, npt.NDArray[np.int64]]] = field(default_factory=list)
+    _rejected: deque[Rejected] = field(default_factory=deque)
+    _notes: dict[str, bool] = field(default_factory=dict)  # note → told
+    _begin: int = 0
+    _end: int = 0
+    _bytes_read: int = 0
+    _sequence: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.rows_waiting >= self.exchange_rows
+
+    @property
+    def rows_waiting(self) -> int:
+        return self._end - self._begin
+
+    def add(self, judged: _Judged) -> None:
+        if judged.rows.num_rows:
+            self._parts.append((judged.rows, judged.numbers))
+        self._rejected.extend(judged.rejected)
+        for note in judged.notes:
+            self._notes.setdefault(note, False)
+        self._end = judged.end
+        self._bytes_read = judged.bytes_read
+
+    def take(self) -> Prepared:
+        """The next exchange: a full one, or what is left."""
+        end = min(self._begin + self.exchange_rows, self._end)
+        taken = self._take_rows(end)
+        rejected = []
+        while self._rejected and self._rejected[0].row < end:
+            rejected.append(self._rejected.popleft())
+        rows = taken[0] if len(taken) == 1 else pa.concat_batches(taken) if taken else self._no_rows()
+        rows_read = end - self._begin
+        assert rows.num_rows + len(rejected) == rows_read, "a row of the file was lost"
+        self._begin = end
+        self._sequence += 1
+        return Prepared(
+            sequence=self._sequence,
+            rows=rows,
+            rejected=tuple(rejected),
+            bytes_read=self._bytes_read,
+            rows_read=rows_read,
+            notes=self._take_notes(),
+        )
+
+    def _take_rows(self, end: int) -> list[pa.RecordBatch]:
+        taken: list[pa.RecordBatch] = []
+        while self._parts:
+            rows, numbers = self._parts[0]
+            count = int(np.searchsorted(numbers, end))
+            if count == len(numbers):
+                self._parts.pop(0)
+                taken.append(rows)
+                continue
+            if count:
+                taken.append(rows.slice(0, count))
+                self._parts[0] = (rows.slice(count), numbers[count:])
+            break
+        return taken
+
+    def _take_notes(self) -> tuple[str, ...]:
+        new = tuple(note for note, told in self._notes.items() if not told)
+        self._notes.update(dict.fromkeys(new, True))
+        return new
+
+    def _no_rows(self) -> pa.RecordBatch:
+        return pa.RecordBatch.from_pylist([], schema=self.contract.schema)

@@ -1,0 +1,115 @@
+"""One query: guarded, in a read-only transaction, at an exact position, within limits, cancellable.
+
+Blocking; for a worker thread. Only `cancel` may be called from another one.
+"""
+
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+import duckdb
+import pyarrow as pa
+
+from hub.errors import HubError, LimitError, QueryError, UnavailableError
+from hub.query.guard import check_sql
+from hub.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    rows_max: int
+    time_s_max: float
+    batch_rows: int
+    sql_bytes_max: int
+
+
+class RunningQuery:
+    """An answer that is being computed: its `position`, its `schema`, and its batches by iteration."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, limits: Limits) -> None:
+        self._cursor = cursor
+        self._limits = limits
+        self._cancelled = False
+        self._timed_out = False
+        self._timer = threading.Timer(limits.time_s_max, self._time_out)
+        self._timer.daemon = True
+        self._reader: pa.RecordBatchReader | None = None
+        self.position: dict[str, int] = {}
+
+    def start(self, sql: str, *, relations: Collection[str]) -> None:
+        """Raises QueryError or LimitError."""
+        text = check_sql(self._cursor, sql, relations=relations, bytes_max=self._limits.sql_bytes_max)
+        self._timer.start()
+        try:
+            self._cursor.execute("begin transaction read only").fetchall()
+            # The first read fixes the snapshot, for this and for the query.
+            self.position = dict(self._cursor.execute("select log, lsn from hub.applied").fetchall())
+            self._reader = self._cursor.sql(text).to_arrow_reader(self._limits.batch_rows)
+        except (duckdb.Error, pa.ArrowException) as error:
+            self._raise(error)
+
+    @property
+    def schema(self) -> pa.Schema:
+        assert self._reader is not None, "the query was not started"
+        return self._reader.schema
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        assert self._reader is not None, "the query was not started"
+        rows = 0
+        while True:
+            try:
+                batch = self._reader.read_next_batch()
+            except StopIteration:
+                return
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                self._raise(error)
+            rows += batch.num_rows
+            if rows > self._limits.rows_max:
+                raise LimitError(
+                    f"the answer has more than {self._limits.rows_max} rows", hint="aggregate, or add LIMIT"
+                )
+            yield batch
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._interrupt()
+
+    def close(self) -> None:
+        self._timer.cancel()
+        if self._reader is not None:
+            self._reader.close()
+        self._cursor.close()
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        with suppress(duckdb.Error):  # It may have been closed a moment ago.
+            self._cursor.interrupt()
+
+    def _raise(self, error: Exception) -> NoReturn:
+        raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> HubError:
+        if self._timed_out:
+            return LimitError(f"the query took more than {self._limits.time_s_max:g} s", hint="ask for less at once")
+        if self._cancelled:
+            return UnavailableError("the query was cancelled")
+        text = str(error)
+        if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
+            return LimitError(f"the query needs more memory than it may use: {text}", hint="ask for less at once")
+        return QueryError(text)
+
+
+def run(store: Store, sql: str, *, limits: Limits) -> RunningQuery:
+    """Starts a query; close it afterwards. Raises QueryError or LimitError."""
+    query = RunningQuery(store.cursor(), limits)
+    try:
+        query.start(sql, relations=store.contracts().keys())
+    except BaseException:
+        query.close()
+        raise
+    return query

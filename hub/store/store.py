@@ -1,0 +1,273 @@
+"""One DuckDB file that follows the logs.
+
+A group of entries is applied in one transaction that also moves the applied lsn: exactly once over any crash. One
+thread applies; queries and digests run on cursors of their own beside it.
+
+A `mark` entry ends its transaction, and a snapshot is kept there: two centres are compared at one lsn while writing
+goes on. DuckDB's own log is checkpointed by DuckDB; losing this file costs time, not data: delete it, and the logs
+are applied anew.
+"""
+
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from hub.catalogue.contract import Contract, Kind
+from hub.catalogue.load import builtin_contracts, contract_from_json
+from hub.errors import StoreDamagedError, UnavailableError
+from hub.ingest.producers import Sequences
+from hub.store import tables
+from hub.store.changes import RECORDED, Changes
+from hub.store.digest import Digest, digests
+from replication.core import types as log_types
+from replication.core.types import Entry
+
+LOGS: Final = ("ops", "ecc")
+_SNAPSHOT_S_MAX: Final = 60.0  # An open snapshot keeps DuckDB from reclaiming space.
+_WAL_BYTES: Final = 64 << 20  # Replayed at a start; larger means fewer checkpoints under load.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the ledger says of an accepted exchange."""
+
+    lsn: int
+    rows: int
+    rows_rejected: int
+
+
+@dataclass(slots=True)
+class _Mark:
+    lsn: int
+    cursor: duckdb.DuckDBPyConnection
+    made_s: float
+    digests: list[Digest] | None = None
+
+
+class Store:
+    """See the module's text. `apply` belongs to one thread at a time."""
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        self._path = path
+        self._connection = connection
+        self._applied = dict.fromkeys(LOGS, 0)
+        self._contracts: Mapping[str, Contract] = MappingProxyType({})
+        self._sequences = {log: Sequences() for log in LOGS}
+        self._marks: dict[str, _Mark] = {}
+        self._marks_lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, memory_bytes_max: int, threads: int, temp_bytes_max: int) -> "Store":
+        """Raises StoreDamagedError naming the file and the remedy."""
+        settings = {
+            "memory_limit": f"{memory_bytes_max}B",
+            "threads": str(threads),
+            "max_temp_directory_size": f"{temp_bytes_max}B",
+            "enable_external_access": "false",
+            "python_enable_replacements": "false",
+            "autoload_known_extensions": "false",
+            "autoinstall_known_extensions": "false",
+            "wal_autocheckpoint": f"{_WAL_BYTES}B",
+        }
+        try:
+            store = cls(path, duckdb.connect(str(path), config=settings))
+            store._connection.execute("set lock_configuration = true").fetchall()
+            store._recover()
+        except duckdb.Error as error:
+            raise StoreDamagedError(
+                f"{path} cannot be opened: {error}",
+                hint=f"move {path.name} and {path.name}.wal away: the store is rebuilt from the logs",
+            ) from error
+        return store
+
+    def close(self) -> None:
+        with self._marks_lock:
+            for mark in self._marks.values():
+                mark.cursor.close()
+        self._connection.close()
+
+    # --- Reading ------------------------------------------------------------------------------------------------
+
+    def applied(self) -> dict[str, int]:
+        """Applied lsn of each log."""
+        return dict(self._applied)
+
+    def contracts(self) -> Mapping[str, Contract]:
+        """The contracts in force, by name; never changed in place."""
+        return self._contracts
+
+    def sequences(self, log: str) -> Sequences:
+        """The accepted sequences as of the applied lsn; the caller's own copy."""
+        return self._sequences[log].copy()
+
+    def size_bytes(self) -> int:
+        wal = self._path.with_name(self._path.name + ".wal")
+        return sum(file.stat().st_size for file in (self._path, wal) if file.exists())
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of the caller's own to the same data."""
+        return self._connection.cursor()
+
+    def outcomes(self, log: str, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], Outcome]:
+        """What the ledger holds of the (producer, sequence) pairs asked for."""
+        cursor = self._connection.cursor()
+        try:
+            producers, sequences = zip(*keys, strict=True)
+            cursor.register("asked", pa.table({"producer": producers, "sequence": pa.array(sequences, pa.int64())}))
+            sql = (
+                "select e.producer, e.sequence, e.lsn, e.rows, e.rows_rejected from hot.exchanges e "
+                "join asked using (producer, sequence) where e.log = ?"
+            )
+            rows = cursor.execute(sql, [log]).fetchall()
+        finally:
+            cursor.close()
+        return {(row[0], row[1]): Outcome(lsn=row[2], rows=row[3], rows_rejected=row[4]) for row in rows}
+
+    def digests_at_mark(self, log: str, lsn: int) -> list[Digest]:
+        """Digests of the data sets of a log exactly at a mark. Raises UnavailableError when its snapshot is gone."""
+        with self._marks_lock:
+            mark = self._marks.get(log)
+            if mark is None or mark.lsn != lsn:
+                raise UnavailableError(f"no snapshot of log {log} at {lsn} is held", hint="verify again")
+            if mark.digests is None:
+                mark.digests = digests(mark.cursor, self._contracts.values(), log)
+                mark.cursor.close()
+            return mark.digests
+
+    # --- Applying -----------------------------------------------------------------------------------------------
+
+    def apply(self, log: str, entries: Sequence[Entry]) -> None:
+        """Applies the entries after the applied lsn, in one transaction, or more where a mark ends one."""
+        new = [entry for entry in entries if entry.lsn > self._applied[log]]
+        self._drop_old_marks()
+        start = 0
+        for index, entry in enumerate(new):
+            if entry.kind is log_types.Kind.MARK:
+                self._apply_group(log, new[start : index + 1])
+                self._keep_snapshot(log, entry.lsn)
+                start = index + 1
+        if start < len(new):
+            self._apply_group(log, new[start:])
+
+    def _apply_group(self, log: str, entries: Sequence[Entry]) -> None:
+        assert entries[0].lsn == self._applied[log] + 1, f"entry {entries[0].lsn} of log {log} leaves a gap"
+        contracts = dict(self._contracts)
+        accepted: list[tuple[str, int]] = []
+        connection = self._connection
+        connection.execute("begin").fetchall()
+        try:
+            changes = Changes(log)
+            for entry in entries:
+                if entry.kind is log_types.Kind.CONTRACT:
+                    accepted += self._write(changes, contracts)
+                    changes = Changes(log)
+                    self._put_in_force(contract_from_json(bytes(entry.payload)), contracts, log, entry)
+                elif entry.kind is log_types.Kind.ROWS:
+                    changes.add(entry)
+            accepted += self._write(changes, contracts)
+            self._save_sequences(log, accepted)
+            connection.execute("update hub.applied set lsn = ? where log = ?", [entries[-1].lsn, log]).fetchall()
+            connection.execute("commit").fetchall()
+        except BaseException:
+            self._roll_back(log)
+            raise
+        self._applied[log] = entries[-1].lsn
+        if contracts != self._contracts:
+            self._contracts = MappingProxyType(contracts)
+
+    def _write(self, changes: Changes, contracts: Mapping[str, Contract]) -> list[tuple[str, int]]:
+        for name in changes.data_sets():
+            contract = contracts[name]
+            sql = tables.append_rows(contract) if contract.kind is Kind.EVENT else tables.merge_rows(contract)
+            self._execute_with(sql, changes.table(contract))
+        return changes.accepted
+
+    def _put_in_force(self, contract: Contract, contracts: dict[str, Contract], log: str, entry: Entry) -> None:
+        """A contract that is not the next version was proposed twice at once: the first one stands."""
+        before = contracts.get(contract.name)
+        if contract.version != (before.version + 1 if before else contract.version):
+            return
+        for sql in tables.add_columns(before, contract) if before else [tables.create_table(contract)]:
+            self._connection.execute(sql).fetchall()
+        self._connection.execute(tables.create_view(contract)).fetchall()
+        row = [contract.name, contract.version, log, entry.lsn, bytes(entry.payload).decode()]
+        self._connection.execute("insert into hub.contracts values (?, ?, ?, ?, ?)", row).fetchall()
+        contracts[contract.name] = contract
+
+    def _save_sequences(self, log: str, accepted: Collection[tuple[str, int]]) -> None:
+        sequences = self._sequences[log]
+        for producer, sequence in accepted:
+            sequences.add(producer, sequence)
+        names = sorted({producer for producer, _ in accepted})
+        if names:
+            bounds = pa.array([sequences.bounds(name) for name in names], pa.list_(pa.int64()))
+            rows = pa.table({"log": [log] * len(names), "producer": names, "bounds": bounds})
+            self._execute_with(
+                f"merge into hub.producers held using {tables.INCOMING} new "
+                "on held.log = new.log and held.producer = new.producer "
+                "when matched then update set bounds = new.bounds "
+                "when not matched then insert values (new.log, new.producer, new.bounds)",
+                rows,
+            )
+
+    def _execute_with(self, sql: str, rows: pa.Table) -> None:
+        self._connection.register(tables.INCOMING, rows)
+        try:
+            self._connection.execute(sql).fetchall()
+        finally:
+            self._connection.unregister(tables.INCOMING)
+
+    def _roll_back(self, log: str) -> None:
+        self._connection.execute("rollback").fetchall()
+        self._sequences[log] = self._load_sequences(log)  # What was added belongs to the transaction.
+
+    # --- Marks --------------------------------------------------------------------------------------------------
+
+    def _keep_snapshot(self, log: str, lsn: int) -> None:
+        cursor = self._connection.cursor()
+        cursor.execute("begin transaction read only").fetchall()
+        cursor.execute("select lsn from hub.applied").fetchall()  # A transaction's snapshot begins with its first read.
+        with self._marks_lock:
+            if (before := self._marks.get(log)) is not None:
+                before.cursor.close()
+            self._marks[log] = _Mark(lsn, cursor, time.monotonic())
+
+    def _drop_old_marks(self) -> None:
+        with self._marks_lock:
+            for log, mark in tuple(self._marks.items()):
+                if time.monotonic() - mark.made_s > _SNAPSHOT_S_MAX:
+                    self._marks.pop(log).cursor.close()
+
+    # --- Start --------------------------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        connection = self._connection
+        connection.execute("begin").fetchall()
+        for sql in tables.OWN_TABLES:
+            connection.execute(sql).fetchall()
+        found = dict(connection.execute("select log, lsn from hub.applied").fetchall())
+        if not found:
+            for log in LOGS:
+                connection.execute("insert into hub.applied values (?, 0)", [log]).fetchall()
+            for name in RECORDED:
+                connection.execute(tables.create_table(builtin_contracts()[name])).fetchall()
+                connection.execute(tables.create_view(builtin_contracts()[name])).fetchall()
+        connection.execute("commit").fetchall()
+        self._applied |= found
+        rows = connection.execute("select contract from hub.contracts order by version").fetchall()
+        logged = {contract.name: contract for contract in (contract_from_json(text) for (text,) in rows)}
+        self._contracts = MappingProxyType({name: builtin_contracts()[name] for name in RECORDED} | logged)
+        self._sequences = {log: self._load_sequences(log) for log in LOGS}
+
+    def _load_sequences(self, log: str) -> Sequences:
+        sequences = Sequences()
+        sql = "select producer, bounds from hub.producers where log = ?"
+        sequences.restore(self._connection.execute(sql, [log]).fetchall())
+        return sequences

@@ -1,0 +1,51 @@
+"""Real processes for the tests of this folder."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hub.client import HubClient
+from simulator.drill.processes import CityProcesses
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Waits for a condition; fails when it does not come."""
+    deadline_s = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline_s, f"not so within {seconds} s"
+        time.sleep(0.05)
+
+
+def start_with_catalogue(city: CityProcesses) -> None:
+    """Starts both centres and waits for the built-in contracts."""
+    city.start()
+    with city.client() as client:
+        until(
+            lambda: all(
+                {"readings", "sensors", "incidents"} <= set(client.contracts(centre=one)) for one in client.centres
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityProcesses]:
+    """A pair that the tests of one module share; it must be up after each."""
+    with CityProcesses(tmp_path_factory.mktemp("city")) as processes:
+        start_with_catalogue(processes)
+        yield processes
+
+
+@pytest.fixture
+def client(city: CityProcesses) -> Iterator[HubClient]:
+    with city.client() as client:
+        yield client
+
+
+@pytest.fixture
+def own_city(tmp_path: Path) -> Iterator[CityProcesses]:
+    """A pair of one test's own, for tests that kill; writes give up after a second."""
+    with CityProcesses(tmp_path, limits={"ingest": {"write_wait_ms_max": 1000}}) as processes:
+        start_with_catalogue(processes)
+        yield processes
