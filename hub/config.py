@@ -30,6 +30,8 @@ class IngestLimits(_Model):
     queue_bytes_max: int = Field(default=64 << 20, gt=0)
     # Exchanges are grouped into entries of about this many bytes; one exchange is never split.
     entry_bytes_max: int = Field(default=1 << 20, gt=0)
+    # While this many entries are unacknowledged, another one is begun only when it would be a full one.
+    small_entries_in_flight: int = Field(default=1, gt=0)
     group_exchanges_max: int = Field(default=2048, gt=0)
     # A write that is not acknowledged by then is answered with a retryable error.
     write_wait_ms_max: int = Field(default=5000, gt=0)

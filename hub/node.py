@@ -163,7 +163,7 @@ class Node:
             queries=self._queries,
             catalogue=CatalogueServicer(self),
             operations=OperationsServicer(self),
-            replication=ReplicationServicer(self._city.peer(self._centre), self._links, self._drivers),
+            replication=ReplicationServicer(self._centre, self._city.peer(self._centre), self._links, self._drivers),
         )
         metrics, _ = serve_metrics(own.http, CentreCollector(self.status, self._counts))
         try:

@@ -50,8 +50,18 @@ class CentreCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status = self._status()
-        for name in ("end_lsn", "durable_lsn", "commit_lsn", "applied_lsn", "epoch", "lag_entries", "lag_bytes",
-                     "lag_s", "waiting", "log_bytes"):
+        for name in (
+            "end_lsn",
+            "durable_lsn",
+            "commit_lsn",
+            "applied_lsn",
+            "epoch",
+            "lag_entries",
+            "lag_bytes",
+            "lag_s",
+            "waiting",
+            "log_bytes",
+        ):
             gauge = GaugeMetricFamily(f"cityhub_log_{name}", f"{name} of a log at this centre", labels=["log"])
             for log in status.logs:
                 gauge.add_metric([log.log], getattr(log, name))

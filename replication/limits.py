@@ -20,7 +20,7 @@ class ReplicationLimits:
     tail_bytes_max: int = 64 << 20
     # One apply transaction, and the least time between two.
     apply_bytes_max: int = 16 << 20
-    apply_interval_ms: int = 20
+    apply_interval_ms: int = 100
     # A full disk is tried again after this.
     disk_retry_ms: int = 500
     log_file_bytes_max: int = 64 << 20

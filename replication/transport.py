@@ -23,7 +23,7 @@ _CENTRE_KEY: Final = "cityhub-centre"
 _INLINE_BYTES_MAX: Final = 128 << 10  # Checksums of more than this are computed off the event loop.
 _RECONNECT_MIN_S: Final = 0.05
 _RECONNECT_MAX_S: Final = 1.0
-_CONNECTION_ERRORS: Final = (grpc.aio.AioRpcError, asyncio.InvalidStateError, CodecError)
+_CONNECTION_ERRORS: Final = (grpc.aio.AioRpcError, asyncio.InvalidStateError, ConnectionError)
 
 CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 << 20),
@@ -77,7 +77,8 @@ class GrpcLink:
             async for attempt in retrying:
                 with attempt:
                     call = self._stub.Replicate(metadata=((_CENTRE_KEY, self._centre),))
-                    await call.initial_metadata()
+                    if _CENTRE_KEY not in dict(await call.initial_metadata()):  # As of a call that found nobody.
+                        raise ConnectionError(await call.details())
             await self._converse(call, receiver)
 
     async def serve(self, requests: AsyncIterator[pb.Append], receiver: Receiver) -> AsyncIterator[pb.Ack]:
@@ -124,7 +125,10 @@ class GrpcLink:
 class ReplicationServicer(pb_grpc.ReplicationServiceServicer):
     """Serves the peer. `links` and `receivers` are keyed by log."""
 
-    def __init__(self, peer: str, links: Mapping[str, GrpcLink], receivers: Mapping[str, Receiver]) -> None:
+    def __init__(
+        self, centre: str, peer: str, links: Mapping[str, GrpcLink], receivers: Mapping[str, Receiver]
+    ) -> None:
+        self._centre = centre
         self._peer = peer
         self._links = links
         self._receivers = receivers
@@ -135,7 +139,7 @@ class ReplicationServicer(pb_grpc.ReplicationServiceServicer):
         caller = dict(context.invocation_metadata() or ()).get(_CENTRE_KEY)
         if caller != self._peer:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{caller!r} is not this centre's peer")
-        await context.send_initial_metadata(())
+        await context.send_initial_metadata(((_CENTRE_KEY, self._centre),))
         first = await anext(requests, None)
         if first is None:
             return

@@ -1,6 +1,7 @@
 """`up` and `serve`: start the city."""
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from hub.telemetry import configure_logging
 _START_S_MAX: Final = 60.0
 _STOP_S_MAX: Final = 15.0
 _RESTART_S: Final = 1.0
+_GC_THRESHOLD: Final = 100_000  # Objects between two collections; exchanges make many that reference counts free.
 _NO_RESTART: Final = (0, 2)  # It ended because it was told to, or because its configuration is wrong.
 
 
@@ -60,6 +62,9 @@ def up(city: CityOption = DEFAULT_CITY, data: DataOption = None) -> None:
 
 
 async def _serve(topology: City, centre: str) -> None:
+    gc.collect()
+    gc.freeze()  # What the start made stays; collecting it again and again would stall acknowledgements.
+    gc.set_threshold(_GC_THRESHOLD)
     serving = asyncio.create_task(Node(topology, centre).run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

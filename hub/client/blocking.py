@@ -46,6 +46,7 @@ class QueryResult:
     """An answer: `position` it reflects exactly, `reader` its batches as they arrive. Close or exhaust it."""
 
     def __init__(self, thread: _LoopThread, query: AsyncQuery) -> None:
+        self._thread = thread
         self._query = query
         self.position = query.position
         self.reader: pa.RecordBatchReader = pa.ipc.open_stream(_PartsFile(thread, query))
@@ -55,7 +56,7 @@ class QueryResult:
 
     def cancel(self) -> None:
         """Ends the query at the centre too; safe from another thread."""
-        self._query.cancel()
+        self._thread.loop.call_soon_threadsafe(self._query.cancel)
 
 
 class _PartsFile(io.RawIOBase):

@@ -66,9 +66,13 @@ class AsyncQuery:
     async def _read(self) -> query_pb2.QueryReply | None:
         try:
             reply = await self._call.read()
+        except asyncio.CancelledError:
+            if self._call.cancelled():
+                raise UnavailableError("the query was cancelled") from None
+            raise
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, self._target) from error
-        return None if reply is grpc.aio.EOF else reply
+        return reply if isinstance(reply, query_pb2.QueryReply) else None
 
 
 class AsyncHubClient:
@@ -89,19 +93,22 @@ class AsyncHubClient:
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
     async def contracts(self, *, centre: str | None = None) -> dict[str, Contract]:
-        """The contracts in force, by name; kept for producers."""
+        """The contracts in force at a centre, by name; kept for producers."""
         name = centre or self.centres[0]
         reply = await self._call(
             name, catalogue_grpc.CatalogueServiceStub(self._channel(name)).List, catalogue_pb2.ListRequest()
         )
-        contracts = [contract_from_json(text) for text in reply.contracts]
-        self._contracts = {contract.name: contract for contract in contracts}
-        return dict(self._contracts)
+        found = {contract.name: contract for contract in map(contract_from_json, reply.contracts)}
+        for contract in found.values():  # A centre that lags must not take a newer version back.
+            if (known := self._contracts.get(contract.name)) is None or known.version < contract.version:
+                self._contracts[contract.name] = contract
+        return found
 
     async def contract(self, data_set: str) -> Contract:
-        """Raises UnknownDataSetError."""
-        if data_set not in self._contracts:
-            await self.contracts()
+        """From either centre. Raises UnknownDataSetError."""
+        for centre in self.centres:
+            if data_set not in self._contracts:
+                await self.contracts(centre=centre)
         if data_set not in self._contracts:
             raise UnknownDataSetError(f"there is no data set {data_set!r}", hint="`cityhub datasets` lists them")
         return self._contracts[data_set]
@@ -112,7 +119,7 @@ class AsyncHubClient:
         reply = await self._call(
             contract.home, stub.Apply, catalogue_pb2.ApplyRequest(contract=contract_to_json(contract))
         )
-        self._contracts.clear()
+        self._contracts[contract.name] = contract
         return reply.lsn, reply.changed
 
     def producer(

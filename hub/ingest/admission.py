@@ -67,6 +67,8 @@ class Admission:
         self._due = asyncio.Event()
         self._taken = asyncio.Event()
         self._flights: deque[_Flight] = deque()
+        self._flying = 0
+        self._landing = asyncio.Event()
         self._in_flight: dict[tuple[str, int], tuple[_Flight, Accepted]] = {}
         self.exchanges_accepted = 0
         self.rows_accepted = 0
@@ -77,17 +79,22 @@ class Admission:
         """Exchanges that were taken in and not answered."""
         return len(self._queue) + len(self._in_flight)
 
-    async def submit(self, exchange: Exchange) -> None:
-        """Takes an exchange in; waits while the queue is full. The answer goes to `exchange.reply`."""
+    def submit(self, exchange: Exchange) -> None:
+        """Takes an exchange in; the answer goes to `exchange.reply`. Await `room` before the next ones."""
         if error := self._refusal(exchange):
             exchange.reply(Receipt(sequence=exchange.sequence, log=self._log, error=error))
             return
+        self._queue.append((exchange, time.monotonic() + self._limits.write_wait_ms_max / 1000))
+        self._queue_bytes += exchange.size_bytes
+        self._due.set()
+        if self._queue_bytes >= self._limits.entry_bytes_max:
+            self._landing.set()
+
+    async def room(self) -> None:
+        """Waits while the queue is full."""
         while self._queue_bytes >= self._limits.queue_bytes_max:
             self._taken.clear()
             await self._taken.wait()
-        self._queue.append((exchange, self._now_s() + self._limits.write_wait_ms_max / 1000))
-        self._queue_bytes += exchange.size_bytes
-        self._due.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -116,6 +123,14 @@ class Admission:
                 if exchanges:
                     self._propose(await self._build(exchanges))
                 await self._driver.room()
+                await self._worth_a_group()
+
+    async def _worth_a_group(self) -> None:
+        """Waits while entries are on their way and what is queued would make a small one: it costs the same as a
+        large one, and the exchanges that come meanwhile join it."""
+        while self._queue_bytes < self._limits.entry_bytes_max and self._flying >= self._limits.small_entries_in_flight:
+            self._landing.clear()
+            await self._landing.wait()
 
     def _take(self) -> list[Exchange]:
         """As much as one group may hold; one exchange is taken whatever its size, and no key twice."""
@@ -203,14 +218,17 @@ class Admission:
     def _fly(
         self, lsn: int, accepted: tuple[Accepted, ...], committed: asyncio.Future[None], *, duplicate: bool
     ) -> _Flight:
-        deadline_s = self._now_s() + self._limits.write_wait_ms_max / 1000
+        deadline_s = time.monotonic() + self._limits.write_wait_ms_max / 1000
         flight = _Flight(lsn, accepted, committed, deadline_s)
         self._flights.append(flight)
+        self._flying += 1
         committed.add_done_callback(lambda done: self._landed(flight, done, duplicate=duplicate))
         return flight
 
     def _landed(self, flight: _Flight, done: asyncio.Future[None], *, duplicate: bool) -> None:
         failed = None if done.cancelled() else done.exception()
+        self._flying -= 1
+        self._landing.set()
         if not duplicate:
             for accepted in flight.accepted:
                 del self._in_flight[accepted.exchange.key]
@@ -241,7 +259,7 @@ class Admission:
         """Answers what waited too long, both before and after it was proposed."""
         while True:
             await asyncio.sleep(0.1)
-            now_s = self._now_s()
+            now_s = time.monotonic()
             while self._flights and (self._flights[0].answered or self._flights[0].deadline_s < now_s):
                 flight = self._flights.popleft()
                 if not flight.answered:
@@ -271,10 +289,6 @@ class Admission:
 
     def _not_leader(self, leader: str) -> NotLeaderError:
         return NotLeaderError(f"log {self._log} is led by {leader}", leader=leader, address=self._address_of(leader))
-
-    @staticmethod
-    def _now_s() -> float:
-        return time.monotonic()
 
 
 def _remember(sequences: Sequences, entry: Entry) -> None:

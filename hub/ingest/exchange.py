@@ -1,7 +1,7 @@
 """An exchange as it comes in, and the receipt that answers it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hub.errors import HubError
 from hub.ingest.sections import Operation
@@ -20,12 +20,12 @@ class Receipt:
     error: HubError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Exchange:
     """`payload` is an Arrow IPC stream, or with `bare` one record batch message in the contract's schema.
 
     `quarantine` is an Arrow IPC stream of the rows that the sender itself rejected, or empty. `reply` is called
-    once, in the event loop.
+    once, in the event loop. Not frozen, and with its key and size worked out once: there are thousands a second.
     """
 
     producer: str
@@ -37,11 +37,9 @@ class Exchange:
     contract_version: int
     quarantine: bytes
     reply: Callable[[Receipt], None]
+    key: tuple[str, int] = field(init=False)
+    size_bytes: int = field(init=False)
 
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.producer, self.sequence
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.payload) + len(self.quarantine)
+    def __post_init__(self) -> None:
+        self.key = self.producer, self.sequence
+        self.size_bytes = len(self.payload) + len(self.quarantine)

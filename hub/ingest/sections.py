@@ -67,7 +67,7 @@ def decode_sections(payload: bytes | memoryview) -> list[Section]:
     return sections
 
 
-def _encode(section: Section) -> memoryview:
+def _encode(section: Section) -> bytes:
     schema = section.rows.schema.with_metadata(
         {
             "data_set": section.data_set,
@@ -78,7 +78,7 @@ def _encode(section: Section) -> memoryview:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(section.rows.replace_schema_metadata(schema.metadata))
-    return memoryview(sink.getvalue())
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
 def _decode(stream: memoryview) -> Section:

@@ -35,9 +35,10 @@ class _Outbox:
         self._unanswered = 0
         self._closed = False
 
-    async def expect(self) -> None:
+    async def expect(self, count: int) -> None:
+        """Waits until the stream may have more unanswered; passes its window by one request at most."""
         await self._room.wait()
-        self._unanswered += 1
+        self._unanswered += count
         if self._unanswered >= self._window_max:
             self._room.clear()
 
@@ -58,7 +59,8 @@ class _Outbox:
             await self._changed.wait()
         receipts, self._receipts = self._receipts, []
         self._unanswered -= len(receipts)
-        self._room.set()
+        if self._unanswered < self._window_max:
+            self._room.set()
         return receipts
 
 
@@ -104,13 +106,15 @@ class ExchangeServicer(pb_grpc.ExchangeServiceServicer):
                 producer = producer or request.producer
                 if not producer:
                     raise ExchangeError("the first request of a stream names its producer")
+                await outbox.expect(len(request.exchanges))
                 for message in request.exchanges:
-                    await outbox.expect()
-                    await self._submit(producer, message, outbox)
+                    self._submit(producer, message, outbox)
+                for admission in self._admissions.values():
+                    await admission.room()
         finally:
             outbox.close()
 
-    async def _submit(self, producer: str, message: pb.Exchange, outbox: _Outbox) -> None:
+    def _submit(self, producer: str, message: pb.Exchange, outbox: _Outbox) -> None:
         try:
             admission = self._admission(message.data_set)
             if message.operation not in _OPERATIONS:
@@ -119,7 +123,7 @@ class ExchangeServicer(pb_grpc.ExchangeServiceServicer):
             outbox.reply(Receipt(sequence=message.sequence, error=error))
             return
         bare = message.WhichOneof("payload") == "batch"
-        await admission.submit(
+        admission.submit(
             Exchange(
                 producer=producer,
                 sequence=message.sequence,

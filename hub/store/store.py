@@ -32,6 +32,7 @@ from replication.core.types import Entry
 LOGS: Final = ("ops", "ecc")
 _SNAPSHOT_S_MAX: Final = 60.0  # An open snapshot keeps DuckDB from reclaiming space.
 _WAL_BYTES: Final = 64 << 20  # Replayed at a start; larger means fewer checkpoints under load.
+_PRODUCERS_S: Final = 1.0  # Producers are saved at most this often; what came since is read from the ledger at a start.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +61,15 @@ class Store:
         self._applied = dict.fromkeys(LOGS, 0)
         self._contracts: Mapping[str, Contract] = MappingProxyType({})
         self._sequences = {log: Sequences() for log in LOGS}
+        self._unsaved: dict[str, set[str]] = {log: set() for log in LOGS}
+        self._saved_s = dict.fromkeys(LOGS, 0.0)
         self._marks: dict[str, _Mark] = {}
         self._marks_lock = threading.Lock()
 
     @classmethod
     def open(cls, path: Path, *, memory_bytes_max: int, threads: int, temp_bytes_max: int) -> "Store":
         """Raises StoreDamagedError naming the file and the remedy."""
-        settings = {
+        settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{memory_bytes_max}B",
             "threads": str(threads),
             "max_temp_directory_size": f"{temp_bytes_max}B",
@@ -172,8 +175,8 @@ class Store:
                 elif entry.kind is log_types.Kind.ROWS:
                     changes.add(entry)
             accepted += self._write(changes, contracts)
-            self._save_sequences(log, accepted)
             connection.execute("update hub.applied set lsn = ? where log = ?", [entries[-1].lsn, log]).fetchall()
+            self._remember(log, accepted)
             connection.execute("commit").fetchall()
         except BaseException:
             self._roll_back(log)
@@ -201,21 +204,21 @@ class Store:
         self._connection.execute("insert into hub.contracts values (?, ?, ?, ?, ?)", row).fetchall()
         contracts[contract.name] = contract
 
-    def _save_sequences(self, log: str, accepted: Collection[tuple[str, int]]) -> None:
-        sequences = self._sequences[log]
+    def _remember(self, log: str, accepted: Collection[tuple[str, int]]) -> None:
         for producer, sequence in accepted:
-            sequences.add(producer, sequence)
-        names = sorted({producer for producer, _ in accepted})
-        if names:
-            bounds = pa.array([sequences.bounds(name) for name in names], pa.list_(pa.int64()))
-            rows = pa.table({"log": [log] * len(names), "producer": names, "bounds": bounds})
-            self._execute_with(
-                f"merge into hub.producers held using {tables.INCOMING} new "
-                "on held.log = new.log and held.producer = new.producer "
-                "when matched then update set bounds = new.bounds "
-                "when not matched then insert values (new.log, new.producer, new.bounds)",
-                rows,
-            )
+            self._sequences[log].add(producer, sequence)
+            self._unsaved[log].add(producer)
+        if self._unsaved[log] and time.monotonic() - self._saved_s[log] > _PRODUCERS_S:
+            self._save_producers(log)
+
+    def _save_producers(self, log: str) -> None:
+        names = sorted(self._unsaved[log])
+        bounds = pa.array([self._sequences[log].bounds(name) for name in names], pa.list_(pa.int64()))
+        rows = pa.table({"log": [log] * len(names), "producer": names, "bounds": bounds})
+        self._execute_with(tables.MERGE_PRODUCERS, rows)
+        self._connection.execute("update hub.applied set producers_lsn = lsn where log = ?", [log]).fetchall()
+        self._unsaved[log].clear()
+        self._saved_s[log] = time.monotonic()
 
     def _execute_with(self, sql: str, rows: pa.Table) -> None:
         self._connection.register(tables.INCOMING, rows)
@@ -226,7 +229,7 @@ class Store:
 
     def _roll_back(self, log: str) -> None:
         self._connection.execute("rollback").fetchall()
-        self._sequences[log] = self._load_sequences(log)  # What was added belongs to the transaction.
+        self._load_sequences(log)  # What was added belonged to the transaction.
 
     # --- Marks --------------------------------------------------------------------------------------------------
 
@@ -255,7 +258,7 @@ class Store:
         found = dict(connection.execute("select log, lsn from hub.applied").fetchall())
         if not found:
             for log in LOGS:
-                connection.execute("insert into hub.applied values (?, 0)", [log]).fetchall()
+                connection.execute("insert into hub.applied values (?, 0, 0)", [log]).fetchall()
             for name in RECORDED:
                 connection.execute(tables.create_table(builtin_contracts()[name])).fetchall()
                 connection.execute(tables.create_view(builtin_contracts()[name])).fetchall()
@@ -264,10 +267,20 @@ class Store:
         rows = connection.execute("select contract from hub.contracts order by version").fetchall()
         logged = {contract.name: contract for contract in (contract_from_json(text) for (text,) in rows)}
         self._contracts = MappingProxyType({name: builtin_contracts()[name] for name in RECORDED} | logged)
-        self._sequences = {log: self._load_sequences(log) for log in LOGS}
+        for log in LOGS:
+            self._load_sequences(log)
 
-    def _load_sequences(self, log: str) -> Sequences:
+    def _load_sequences(self, log: str) -> None:
+        """What was saved of the producers, and what the ledger holds since."""
         sequences = Sequences()
-        sql = "select producer, bounds from hub.producers where log = ?"
-        sequences.restore(self._connection.execute(sql, [log]).fetchall())
-        return sequences
+        saved = "select producer, bounds from hub.producers where log = ?"
+        sequences.restore(self._connection.execute(saved, [log]).fetchall())
+        since = (
+            "select producer, sequence from hot.exchanges where log = $1 "
+            "and lsn > (select producers_lsn from hub.applied where log = $1)"
+        )
+        rows = self._connection.execute(since, [log]).fetchall()
+        for producer, sequence in rows:
+            sequences.add(producer, sequence)
+        self._sequences[log] = sequences
+        self._unsaved[log] = {producer for producer, _ in rows}

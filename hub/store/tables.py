@@ -14,10 +14,16 @@ ORDER: Final = "_order"
 OWN_TABLES: Final = (
     "create schema if not exists hot",
     "create schema if not exists hub",
-    "create table if not exists hub.applied (log varchar, lsn bigint)",
+    "create table if not exists hub.applied (log varchar, lsn bigint, producers_lsn bigint)",
     "create table if not exists hub.contracts "
     "(name varchar, version integer, log varchar, lsn bigint, contract varchar)",
     "create table if not exists hub.producers (log varchar, producer varchar, bounds bigint[])",
+)
+
+MERGE_PRODUCERS: Final = (
+    f"merge into hub.producers held using {INCOMING} new on held.log = new.log and held.producer = new.producer "
+    "when matched then update set bounds = new.bounds "
+    "when not matched then insert values (new.log, new.producer, new.bounds)"
 )
 
 

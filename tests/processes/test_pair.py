@@ -15,14 +15,16 @@ import pyarrow as pa
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from simulator.city.readings import readings, sensors
 
 from hub.catalogue.contract import Contract
 from hub.client import HubClient
 from hub.client.producer import newest
-from hub.errors import ContractError, HubError, LimitError, QueryError, UnavailableError
+from hub.errors import ContractError, ExchangeError, HubError, LimitError, QueryError, UnavailableError
 from hub.ingest.exchange import Receipt
 from hub.ingest.sections import Operation
+from hub.rpc.v1 import exchange_pb2 as pb
+from hub.wire import error_of
+from simulator.city.readings import readings, sensors
 from simulator.drill.processes import CityProcesses
 
 CENTRES = ("ops", "ecc")
@@ -100,8 +102,8 @@ def send(client: HubClient, data_set: str, rows: pa.RecordBatch) -> "Future[Rece
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (pa.record_batch({"sensor_id": pa.array(["x"])}), "sensor_id"),
-        (pa.record_batch({"observed_at": pa.array([1], pa.timestamp("ms"))}), "sensor_id"),
+        (small().set_column(1, "sensor_id", pa.array(["x"] * 10)), "sensor_id"),
+        (small().select(["observed_at", "value", "quality"]), "sensor_id"),
         (pa.record_batch({"nothing": pa.array([1])}), "nothing"),
     ],
     ids=["wrong type", "missing columns", "unknown column"],
@@ -135,47 +137,52 @@ def test_message_of_100_megabytes_ends_its_stream_only(city: CityProcesses, clie
     assert client.status("ops").centre == "ops"
 
 
-@pytest.mark.parametrize(
-    "payload", [b"", b"\xff" * 64, b"\x00" * 1000, b"ARROW1"], ids=["empty", "ff", "zeros", "text"]
-)
-def test_bytes_that_are_no_arrow_are_refused(city: CityProcesses, client: HubClient, payload: bytes) -> None:
-    """Goal: damaged payloads are answered, whatever they hold. Method: raw exchanges on one stream, as stream and as
-    batch; a good one after them still passes."""
-    from hub.rpc.v1 import exchange_pb2 as pb
-
-    exchanges = [
-        pb.Exchange(sequence=1, data_set="readings", operation=pb.OPERATION_APPEND, stream=payload),
-        pb.Exchange(sequence=2, data_set="readings", operation=pb.OPERATION_APPEND, batch=payload, contract_version=1),
-        pb.Exchange(sequence=3, data_set="readings", operation=pb.OPERATION_UNSPECIFIED, stream=payload),
-    ]
-    request = pb.SubmitRequest(producer=f"raw-{payload[:4].hex()}-{len(payload)}", exchanges=exchanges)
+def submit_raw(city: CityProcesses, producer: str, exchanges: list[pb.Exchange]) -> list[pb.Receipt]:
+    request = pb.SubmitRequest(producer=producer, exchanges=exchanges)
     with grpc.insecure_channel(city.addresses["ops"]) as channel:
         submit = channel.stream_stream(
             "/hub.rpc.v1.ExchangeService/Submit", pb.SubmitRequest.SerializeToString, pb.SubmitReply.FromString
         )
         receipts = [receipt for reply in submit(iter([request]), timeout=20) for receipt in reply.receipts]
-    assert sorted(receipt.sequence for receipt in receipts) == [1, 2, 3]
-    assert all(receipt.HasField("error") and receipt.error.message for receipt in receipts)
+    return sorted(receipts, key=lambda receipt: receipt.sequence)
 
 
-@pytest.mark.parametrize("flip", range(0, 400, 7))
-def test_damaged_batch_never_crashes_the_centre(city: CityProcesses, client: HubClient, flip: int) -> None:
-    """Goal: a batch with a flipped byte is refused or taken as other values, never a crash. Method: one byte of a
-    real batch message is inverted."""
-    from hub.rpc.v1 import exchange_pb2 as pb
+def test_bytes_that_are_no_arrow_are_refused(city: CityProcesses) -> None:
+    """Goal: payloads that are no Arrow are answered with a typed error. Method: raw exchanges, as stream and batch."""
+    append = pb.OPERATION_APPEND
+    exchanges: list[pb.Exchange] = []
+    for payload in (b"", b"\xff" * 64, b"\x00" * 1000, b"ARROW1"):
+        number = len(exchanges)
+        exchanges += [
+            pb.Exchange(sequence=number + 1, data_set="readings", operation=append, stream=payload),
+            pb.Exchange(sequence=number + 2, data_set="readings", operation=append, batch=payload, contract_version=1),
+            pb.Exchange(sequence=number + 3, data_set="readings", stream=payload),
+        ]
+    receipts = submit_raw(city, "no-arrow", exchanges)
+    assert len(receipts) == len(exchanges)
+    assert all(isinstance(error_of(receipt.error), ExchangeError) for receipt in receipts)
 
-    data = bytearray(small().serialize().to_pybytes())
-    data[flip % len(data)] ^= 0xFF
-    exchange = pb.Exchange(
-        sequence=1, data_set="readings", operation=pb.OPERATION_APPEND, batch=bytes(data), contract_version=1
-    )
-    with grpc.insecure_channel(city.addresses["ops"]) as channel:
-        submit = channel.stream_stream(
-            "/hub.rpc.v1.ExchangeService/Submit", pb.SubmitRequest.SerializeToString, pb.SubmitReply.FromString
+
+def test_damaged_batches_never_crash_the_centre(city: CityProcesses, client: HubClient) -> None:
+    """Goal: a batch with an inverted byte is refused or taken with other values, never a crash. Method: one exchange
+    for every byte of a real batch message; the centre then serves as before."""
+    data = small().serialize().to_pybytes()
+    exchanges = []
+    for index in range(len(data)):
+        damaged = bytearray(data)
+        damaged[index] ^= 0xFF
+        exchanges.append(
+            pb.Exchange(
+                sequence=index + 1,
+                data_set="readings",
+                operation=pb.OPERATION_APPEND,
+                batch=bytes(damaged),
+                contract_version=1,
+            )
         )
-        request = pb.SubmitRequest(producer=f"flip-{flip}", exchanges=[exchange])
-        (receipt,) = [receipt for reply in submit(iter([request]), timeout=20) for receipt in reply.receipts]
-    assert receipt.sequence == 1
+    receipts = submit_raw(city, "damaged", exchanges)
+    assert [receipt.sequence for receipt in receipts] == list(range(1, len(data) + 1))
+    assert any(receipt.HasField("error") for receipt in receipts)
     assert client.status("ops").centre == "ops"
 
 
@@ -196,10 +203,9 @@ def test_contract_is_created_and_changed_as_a_logged_entry(client: HubClient) ->
     with client.producer("lamps", log="ecc") as producer:
         producer.send("street_lamps", pa.record_batch({"lamp": pa.array([1], pa.int32())})).result()
     column = {"name": "watts", "type": "float32", "unit": "W", "title": {"zh": "功率", "en": "Power"}}
-    second = Contract.model_validate({**facts, "version": 2, "columns": [*facts["columns"], column]})  # type: ignore[misc]
+    second = Contract.model_validate({**facts, "version": 2, "columns": [*facts["columns"], column]})
     later, _ = client.apply_contract(second)
     assert later > lsn
-    client.contracts(centre="ecc")
     with client.producer("lamps-2", log="ecc") as producer:
         rows = pa.record_batch({"lamp": pa.array([2], pa.int32()), "watts": pa.array([60], pa.float32())})
         receipt = producer.send("street_lamps", rows).result()
@@ -227,7 +233,7 @@ def test_cancelled_query_ends_at_the_centre(client: HubClient) -> None:
     """Method: a query without end is cancelled from another thread; the centre then runs none."""
     result = client.query("select a.range * b.range from range(100000000) a, range(100000000) b")
     threading.Timer(0.3, result.cancel).start()
-    with pytest.raises((HubError, pa.ArrowException, OSError)):
+    with pytest.raises(UnavailableError, match="cancelled"):
         for _ in result.reader:
             pass
     deadline_s = time.monotonic() + 10
