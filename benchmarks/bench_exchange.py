@@ -13,12 +13,12 @@ from typing import Any, Final
 import numpy as np
 import psutil
 import pyarrow as pa
-from simulator.city.readings import readings, sensors
 
 from benchmarks.harness import Metric, Outcome, metric
 from hub.client import AsyncHubClient, AsyncProducer, HubClient
 from hub.client.producer import newest
 from hub.ingest.exchange import Receipt
+from simulator.city.readings import readings, sensors
 from simulator.drill.processes import CityProcesses, peak_bytes
 
 SIZES: Final[dict[str, dict[str, Any]]] = {

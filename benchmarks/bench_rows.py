@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.compute as pc
-from simulator.city.readings import readings, sensors
 
 from benchmarks.bench_exchange import process_metrics, usage_of, wait_for_data_set
 from benchmarks.harness import Outcome, metric
 from hub.client import AsyncHubClient
 from hub.client.producer import newest
 from hub.ingest.exchange import Receipt
+from simulator.city.readings import readings, sensors
 from simulator.drill.processes import CityProcesses
 
 SIZES: Final[dict[str, dict[str, Any]]] = {

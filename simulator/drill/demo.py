@@ -16,10 +16,10 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
-from simulator.city.readings import readings, sensors
 
 from hub.client import HubClient
 from hub.client.producer import newest
+from simulator.city.readings import readings, sensors
 from simulator.drill.checks import acknowledged_once, equal_digests, same_answer
 from simulator.drill.load import SteadyLoad
 from simulator.drill.processes import CityProcesses

@@ -8,9 +8,8 @@ again after a random pause, and go on; at the end every receipt is held against 
 import random
 import time
 
-from simulator.city.readings import readings, sensors
-
 from hub.client import HubClient
+from simulator.city.readings import readings, sensors
 from simulator.drill.checks import acknowledged_once, equal_digests
 from simulator.drill.load import SteadyLoad
 from simulator.drill.processes import CityProcesses

@@ -7,12 +7,12 @@ Method: a real pair whose standby is killed; raw submissions and the client.
 
 import grpc
 import pytest
-from simulator.city.readings import readings, sensors
 
 from hub.client.producer import newest
 from hub.errors import UnavailableError
 from hub.rpc.v1 import exchange_pb2 as pb
 from hub.wire import error_of
+from simulator.city.readings import readings, sensors
 from simulator.drill.processes import CityProcesses
 
 
