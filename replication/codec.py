@@ -30,6 +30,7 @@ HEADER_BYTES: Final = 64
 _FIELDS: Final = struct.Struct("<4sB3xIIQQ16s16s")
 _CRC_OFFSET: Final = 12
 _CRC: Final = struct.Struct("<I")
+_KINDS: Final = frozenset(Kind)
 
 
 class CodecError(ValueError):
@@ -54,18 +55,26 @@ def make_entry(*, after: EntryId, epoch: int, kind: Kind, payload: bytes, payloa
 
 
 def decode_header(header: bytes | memoryview, offset: int = 0) -> tuple[int, int]:
-    """(lsn, payload length in bytes) of a header whose magic and CRC are right.
+    """(lsn, payload length in bytes) of a header whose magic, CRC and kind are right.
 
     Raises CodecError, whose offset is `offset`.
     """
     if len(header) < HEADER_BYTES:
         raise CodecError("incomplete header", offset)
-    magic, _, length, crc, lsn, *_ = _FIELDS.unpack(header)
+    magic, kind, length, crc, lsn, *_ = _FIELDS.unpack(header)
     if magic != MAGIC:
         raise CodecError("no entry magic", offset)
     if crc != _crc(header):
         raise CodecError("header checksum differs", offset)
+    if kind not in _KINDS:  # Intact, but written by a newer release.
+        raise CodecError(f"unknown kind {kind}", offset)
     return lsn, length
+
+
+def header_id(header: bytes) -> EntryId:
+    """Identity of the entry whose header this is; `decode_header` has found it good."""
+    _, _, _, _, lsn, epoch, *_ = _FIELDS.unpack(header)
+    return EntryId(lsn=lsn, epoch=epoch, hash=xxh3_128_digest(header))
 
 
 def decode_entries(data: bytes | memoryview, *, after: EntryId | None = None) -> Iterator[Entry]:

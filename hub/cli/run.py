@@ -73,6 +73,8 @@ async def _serve(topology: City, centre: str) -> None:
         await serving
     except asyncio.CancelledError:
         err.print(f"{centre} stopped", highlight=False)
+    finally:
+        gc.unfreeze()
 
 
 def _start(centre: str, arguments: list[str], topology: City) -> subprocess.Popen[bytes]:

@@ -13,7 +13,7 @@ Chinese or English title. What a text may look like, once surrounding blanks are
 | decimals | as floats; more places than the contract has are an error |
 | booleans | 1, true, t, yes, y, 是 and 0, false, f, no, n, 否, in any case |
 | dates | 2017-04-12, 2017/4/12, 2017.4.12, 20170412, 2017年4月12日 |
-| timestamps | a date, or a date, a blank or T, and 8:05, 08:05:09 or 08:05:09.123, then nothing, Z or +08:00; 20170412080509 |
+| timestamps | a date; a date, blank or T, 8:05, 08:05:09 or 08:05:09.123, then nothing, Z or +08:00; 20170412080509 |
 | strings | anything |
 
 Full-width digits and signs are folded (NFKC) where a text cannot be read without that; strings only if their column
@@ -21,7 +21,7 @@ has a pattern. A time without zone is in `Mapping.time_zone`; what is finer than
 A text that cannot be read rejects its row. Whether a row is rejected never depends on the rows around it.
 
 Each column is first tried as it is, by one cast. Only if that fails are its texts tidied, by regular expressions, and
-the ones that are no such value found by halving.
+the ones that are no such value found, part by part.
 """
 
 import tomllib
@@ -40,7 +40,10 @@ from hub.errors import ConfigurationError, InputFileError
 from hub.ingest.checks import Rejected, row_contents, shorten, whole_pattern
 
 MISSING: Final = ("", "NA", "N/A", "n/a", "null", "NULL", "Null", "-", "--", "—", "——", "－")
+_Parse = Callable[[pa.Array], pa.Array]
 _VALUE_CHARACTERS_MAX: Final = 80
+_HEAD: Final = 32
+_SEARCH_PARTS: Final = 64
 _TRUE: Final = ("1", "true", "t", "yes", "y", "是")
 _FALSE: Final = ("0", "false", "f", "no", "n", "否")
 _INTEGER: Final = r"-?(?:[0-9]+|0[xX][0-9a-fA-F]+)"
@@ -283,20 +286,28 @@ def _read_text(text: pa.Array, column: Column, mapping: Mapping) -> _Read:
     if column.type == "string":
         return _Read(values=_fold_to_pattern(_without_missing(pc.utf8_trim_whitespace(text), mapping), column))
     text = _without_missing(text, mapping)
-    try:
-        return _Read(values=_plain(text, column, mapping))
-    except pa.ArrowInvalid:
-        return _tidied(text, column, mapping)
+    for parse in _plain_forms(column, mapping):
+        try:
+            parse(text[:_HEAD])  # A cast that fails takes a hundred times as long: a few texts tell whether to try.
+            return _Read(values=parse(text))
+        except pa.ArrowInvalid:
+            continue
+    return _tidied(text, column, mapping)
 
 
-def _plain(text: pa.Array, column: Column, mapping: Mapping) -> pa.Array:
-    """Texts in the form that Arrow reads. Raises ArrowInvalid if one is not."""
-    if column.type != "timestamp":
-        return text.cast(column.arrow)
-    try:
-        return _in_utc(text.cast(pa.timestamp("ms")), mapping.time_zone)
-    except pa.ArrowInvalid:
-        return text.cast(pa.timestamp("ms", "UTC")).cast(pa.timestamp("ms"))
+def _plain_forms(column: Column, mapping: Mapping) -> tuple[_Parse, ...]:
+    """Casts of texts in the forms that Arrow reads. Each raises ArrowInvalid if one text is not."""
+    if column.type == "timestamp":
+        return partial(_local_instants, time_zone=mapping.time_zone), _zoned_instants
+    return (lambda text: text.cast(column.arrow),)
+
+
+def _local_instants(text: pa.Array, time_zone: str) -> pa.Array:
+    return _in_utc(text.cast(pa.timestamp("ms")), time_zone)
+
+
+def _zoned_instants(text: pa.Array) -> pa.Array:
+    return text.cast(pa.timestamp("ms", "UTC")).cast(pa.timestamp("ms"))
 
 
 def _tidied(text: pa.Array, column: Column, mapping: Mapping) -> _Read:
@@ -346,14 +357,8 @@ def _timestamps(text: pa.Array, column: Column, mapping: Mapping) -> _Read:
     plain = pc.binary_join_element_wise(plain, fraction, pc.utf8_upper(parts["zone"]), "")
     zoned = pc.not_equal(parts["zone"], "").fill_null(False)
     nothing = pa.scalar(None, pa.string())
-    local = _attempt(
-        pc.if_else(zoned, nothing, plain),
-        lambda part: _in_utc(part.cast(pa.timestamp("ms")), mapping.time_zone),
-    )
-    exact = _attempt(
-        pc.if_else(zoned, plain, nothing),
-        lambda part: part.cast(pa.timestamp("ms", "UTC")).cast(pa.timestamp("ms")),
-    )
+    local = _attempt(pc.if_else(zoned, nothing, plain), partial(_local_instants, time_zone=mapping.time_zone))
+    exact = _attempt(pc.if_else(zoned, plain, nothing), _zoned_instants)
     values = pc.coalesce(exact.values, local.values)
     finer = pc.utf8_rtrim(pc.utf8_slice_codeunits(parts["fraction"], _MILLISECOND_CHARACTERS), "0")
     cut = pc.any(pc.not_equal(finer, "")).as_py()
@@ -432,8 +437,8 @@ def _blank(values: pa.Array, indices: Any) -> pa.Array:
     return pc.if_else(pa.array(mask), pa.scalar(None, values.type), values)
 
 
-def _attempt(values: pa.Array, parse: Callable[[pa.Array], pa.Array]) -> _Read:
-    """Parses a whole column; if that fails, finds the values that fail by halving, and parses the others."""
+def _attempt(values: pa.Array, parse: _Parse) -> _Read:
+    """Parses a whole column; if that fails, finds the values that fail part by part, and parses the others."""
     try:
         return _Read(values=parse(values))
     except pa.ArrowInvalid:
@@ -442,13 +447,14 @@ def _attempt(values: pa.Array, parse: Callable[[pa.Array], pa.Array]) -> _Read:
         return _Read(values=parse(_blank(values, bad)), bad=bad)
 
 
-def _search(values: pa.Array, start: int, parse: Callable[[pa.Array], pa.Array], bad: list[int]) -> None:
+def _search(values: pa.Array, start: int, parse: _Parse, bad: list[int]) -> None:
     """Adds the places of values that cannot be parsed, knowing that there is at least one."""
     if len(values) == 1:
         bad.append(start)
         return
-    middle = len(values) // 2
-    for begin, part in ((0, values[:middle]), (middle, values[middle:])):
+    size = -(-len(values) // _SEARCH_PARTS)
+    for begin in range(0, len(values), size):
+        part = values[begin : begin + size]
         try:
             parse(part)
         except pa.ArrowInvalid:
