@@ -29,8 +29,7 @@ from hub.service.exchanges import ExchangeServicer
 from hub.service.operations import OperationsServicer
 from hub.service.queries import QueryServicer
 from hub.service.server import Server
-from hub.status import CentreStatus, LogStatus, StoreStatus
-from hub.store.digest import Digest
+from hub.status import CentreStatus, Digest, LogStatus, StoreStatus
 from hub.store.store import Store
 from hub.telemetry import CentreCollector, serve_metrics
 from replication.core.state import recover

@@ -1,5 +1,7 @@
 """What a centre says of itself; units are the last word of each name."""
 
+from dataclasses import dataclass
+
 from pydantic import BaseModel
 
 
@@ -45,3 +47,12 @@ class CentreStatus(BaseModel):
     uptime_s: float
     logs: list[LogStatus]
     store: StoreStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """Of one data set at one lsn; `digest` has 32 hexadecimal digits (see `hub.store.digest`)."""
+
+    data_set: str
+    rows: int
+    digest: str

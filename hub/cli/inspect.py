@@ -24,8 +24,7 @@ from hub.cli.common import (
 from hub.client import HubClient
 from hub.config import CENTRES
 from hub.errors import HubError, UnknownDataSetError
-from hub.status import CentreStatus
-from hub.store.digest import Digest
+from hub.status import CentreStatus, Digest
 
 _MIB = 1 << 20
 

@@ -15,8 +15,7 @@ from hub.client.calls import AsyncHubClient, AsyncQuery, verify_log
 from hub.client.producer import AsyncProducer
 from hub.ingest.exchange import Receipt
 from hub.ingest.sections import Operation
-from hub.status import CentreStatus
-from hub.store.digest import Digest
+from hub.status import CentreStatus, Digest
 
 Result = TypeVar("Result")
 

@@ -18,8 +18,7 @@ from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
 from hub.rpc.v1 import operations_pb2_grpc as operations_grpc
 from hub.rpc.v1 import query_pb2_grpc as query_grpc
 from hub.rpc.v1.position_pb2 import Position
-from hub.status import CentreStatus, LogStatus, StoreStatus
-from hub.store.digest import Digest
+from hub.status import CentreStatus, Digest, LogStatus, StoreStatus
 from hub.wire import error_of_call
 
 _CALL_TIMEOUT_S: Final = 30.0

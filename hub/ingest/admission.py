@@ -7,11 +7,13 @@ answered with a retryable error; its entry stays in the log and may still be com
 """
 
 import asyncio
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from hub.catalogue.contract import Contract
 from hub.config import IngestLimits
@@ -23,6 +25,8 @@ from hub.ingest.sections import decode_sections
 from replication.core.types import Entry, Kind
 from replication.driver import Driver
 from replication.errors import NotLeadingError, ReplicationError
+
+_INLINE_BYTES_MAX: Final = 64 << 10  # Below this, handing over to a thread costs more than the work.
 
 Contracts = Callable[[], Mapping[str, Contract]]
 Outcomes = Callable[[Collection[tuple[str, int]]], dict[tuple[str, int], Receipt]]
@@ -184,13 +188,16 @@ class Admission:
             exchange.reply(receipts[exchange.key])
 
     async def _build(self, exchanges: list[Exchange]) -> Group:
-        return await asyncio.to_thread(
+        build = functools.partial(
             build_group,
             exchanges,
             known_contract(self._contracts(), self._log),
             received_at=datetime.now(UTC).replace(tzinfo=None),
             entry_bytes_max=self._limits.entry_bytes_max,
         )
+        if sum(exchange.size_bytes for exchange in exchanges) <= _INLINE_BYTES_MAX:
+            return build()
+        return await asyncio.to_thread(build)
 
     def _propose(self, group: Group) -> None:
         for exchange, error in group.refused:

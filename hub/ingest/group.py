@@ -16,6 +16,7 @@ from xxhash import xxh3_128_digest
 
 from hub.catalogue.contract import Contract, Kind
 from hub.errors import ContractError, ExchangeError, HubError, LimitError, UnknownDataSetError
+from hub.ingest.arrow import combine, read_batch, read_stream
 from hub.ingest.checks import Rejected, check, conform
 from hub.ingest.exchange import Exchange
 from hub.ingest.sections import Operation, Section, encode_sections
@@ -127,11 +128,8 @@ def _decode(exchange: Exchange, contract: Contract) -> Accepted:
             hint="fetch the catalogue again",
         )
     schema = contract.key_schema if key_only else contract.schema
-    try:
-        batch = _read_bare(exchange.payload, schema) if exchange.bare else _read_stream(exchange.payload)
-        sent = _read_stream(exchange.quarantine) if exchange.quarantine else None
-    except Exception as error:  # Arrow has many for bytes that it cannot read, not all of its own kind.
-        raise ExchangeError(f"the payload cannot be read as Arrow IPC: {error}") from error
+    batch = read_batch(exchange.payload, schema) if exchange.bare else read_stream(exchange.payload)
+    sent = read_stream(exchange.quarantine) if exchange.quarantine else None
     if batch.num_rows > _ROWS_MAX:
         raise LimitError(f"an exchange may hold {_ROWS_MAX} rows, this one holds {batch.num_rows}")
     if not exchange.bare:
@@ -153,24 +151,6 @@ def _check_envelope(exchange: Exchange, contract: Contract) -> None:
         )
 
 
-def _read_bare(payload: bytes, schema: pa.Schema) -> pa.RecordBatch:
-    batch = pa.ipc.read_record_batch(pa.py_buffer(payload), schema)
-    batch.validate(full=True)
-    return batch
-
-
-def _read_stream(payload: bytes) -> pa.RecordBatch:
-    with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
-        batches = list(reader)
-        for batch in batches:
-            batch.validate(full=True)
-        return _combine(batches) if batches else pa.RecordBatch.from_pylist([], schema=reader.schema)
-
-
-def _combine(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
-
-
 def _encode(
     accepted: list[Accepted], contract_of: Callable[[str], Contract], *, received_at: datetime
 ) -> PreparedEntry:
@@ -183,7 +163,7 @@ def _encode(
             sections.append(section)
         quarantined += rejected
     if quarantined:
-        sections.append(_system_section("quarantine", _combine(quarantined)))
+        sections.append(_system_section("quarantine", combine(quarantined)))
     sections.append(_system_section("exchanges", _ledger(accepted, received_at)))
     payload = encode_sections(sections)
     return PreparedEntry(payload=payload, payload_hash=xxh3_128_digest(payload), accepted=tuple(accepted))
@@ -203,7 +183,7 @@ def _runs(accepted: list[Accepted]) -> list[list[Accepted]]:
 
 
 def _section(items: list[Accepted], contract: Contract, operation: Operation) -> tuple[Section, list[pa.RecordBatch]]:
-    rows = _combine([item.batch for item in items])
+    rows = combine([item.batch for item in items])
     checked = check(contract, rows, key_only=operation is Operation.DELETE)
     quarantined = [
         _quarantine(item.exchange, item.sent_quarantine) for item in items if item.sent_quarantine is not None

@@ -1,7 +1,7 @@
 """Agencies' files as blocks of rows: CSV, JSON lines, Parquet; text plain or gzipped; memory bounded by the block.
 
-    file → unzip → decode (bad bytes marked) → pyarrow.csv → Block, Block, ...       CSV: every column a string
-                                             → DuckDB's JSON functions → Block, ...  JSON lines: the same
+    file → unzip → decode (bad bytes marked) → cut at row ends → pyarrow.csv → Block, ...   CSV: columns of text
+                                                     → DuckDB's JSON functions → Block, ...   JSON lines: the same
     file → pyarrow.parquet, row group by row group → Block, ...                      Parquet: columns as they are
 
 A row that cannot be read (wrong number of fields, undecodable bytes, no JSON object) is handed on in
@@ -13,13 +13,12 @@ lines sampled across the file are valid in. UTF-16 is known by its byte order ma
 """
 
 import codecs
-import io
-from collections import deque
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast, get_args
+from typing import Final, Literal, cast, get_args
 
 import duckdb
 import numpy as np
@@ -35,7 +34,6 @@ from hub.ingest.checks import CONTENT_CHARACTERS_MAX, Rejected, row_contents, sh
 FileFormat = Literal["csv", "parquet", "jsonl"]
 BLOCK_BYTES: Final = 4 << 20
 BLOCK_ROWS: Final = 65_536
-MALFORMED_RUN_ROWS_MAX: Final = 100_000  # Malformed rows without a readable one between them: they wait in memory.
 JSON_KEYS_MAX: Final = 4_096
 _NO_OBJECT: Final = "is no JSON object"
 
@@ -57,6 +55,12 @@ _SAMPLE_LINES_ENOUGH: Final = 5_000
 # code point of all it costs nothing to look for: Python knows that a text without such characters cannot hold it.
 _MARK: Final = "\U0010ffff"
 _MARK_ERRORS: Final = "hub.ingest.mark"
+_QUOTE: Final = b'"'
+_NEWLINE: Final = np.frombuffer(b"\n", np.uint8)
+_BESIDE_QUOTES: Final = np.frombuffer(b'",\r\n', np.uint8)
+# Whole rows as pyarrow understands them: a quotation mark opens a value only where the value begins.
+_VALUE: Final = rb'(?:"(?:[^"]++|"")*+"[^,\n\r]*+|[^",\n\r][^,\n\r]*+|)'
+_ROWS: Final = re.compile(rb"(?:(?:" + _VALUE + rb",)*+" + _VALUE + rb"(?:\r\n|\n|\r(?=[^\n])))*+")
 # No JSON text holds it unescaped, so that as a delimiter it leaves every sound line whole.
 _UNIT_SEPARATOR: Final = "\x1f"
 
@@ -209,46 +213,33 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_MARK_ERRORS, _mark)
 
 
-class _Utf8Stream(io.RawIOBase):
-    """What pyarrow reads in place of the file: valid UTF-8 that ends with a newline, undecodable bytes marked.
+class _Utf8Text:
+    """A file's text as valid UTF-8 that ends with a newline, its undecodable bytes marked.
 
     Marked rather than passed through: pyarrow cannot hand over a malformed row that is no UTF-8.
     """
 
-    def __init__(self, source: pa.NativeFile, raw: pa.NativeFile, encoding: str) -> None:
+    def __init__(self, name: str, source: pa.NativeFile, raw: pa.NativeFile, encoding: str) -> None:
         self._source = source
         self._raw = raw
         self._utf8 = encoding == "utf-8"
         self._decoder = codecs.getincrementaldecoder(encoding)(errors=_MARK_ERRORS)
-        self._ready = b""
-        self._finished = False
         self._newline = False
+        self.name = name
+        self.encoding = encoding
         self.marked = False
-        self.quotes = 0
+        self.finished = False
         self.bytes_read = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        """`size` bytes, fewer only at the end: pyarrow makes a block of what it gets, and has no room for more."""
-        assert size > 0
-        while len(self._ready) < size and not self._finished:
-            self._fill(size - len(self._ready))
-        taken, self._ready = self._ready[:size], self._ready[size:]
-        return taken
-
-    def _fill(self, size: int) -> None:
+    def read(self, size: int) -> bytes:
+        """About `size` bytes, nothing once the text has ended."""
         data = self._source.read(size)
         self.bytes_read = self._raw.tell()
-        self._finished = not data
+        self.finished = not data
         more = self._decode(data)
         if more:
             self._newline = more.endswith(b"\n")
-            self.quotes += more.count(b'"')
-        if self._finished and not self._newline:
-            more += b"\n"
-        self._ready = self._ready + more if self._ready else more
+        return more if self._newline or not self.finished else more + b"\n"
 
     def _decode(self, data: bytes) -> bytes:
         held = bytes(self._decoder.getstate()[0])
@@ -264,93 +255,132 @@ class _Utf8Stream(io.RawIOBase):
 
 def _read_csv(path: Path, encoding: str, block_bytes: int) -> Iterator[Block]:
     with _open_bytes(path) as (source, raw):
-        stream = _Utf8Stream(source, raw, encoding)
-        yield from _rows_of_text(stream, encoding, block_bytes, header=True)
+        yield from _rows_of_text(_Utf8Text(path.name, source, raw, encoding), block_bytes, header=True)
 
 
 def _read_json_lines(path: Path, encoding: str, block_bytes: int) -> Iterator[Block]:
     """JSON lines by DuckDB: pyarrow.json stops at the first bad line, and makes doubles of 25-digit codes."""
     with _open_bytes(path) as (source, raw), duckdb.connect(config={"threads": 1}) as connection:
-        stream = _Utf8Stream(source, raw, encoding)
         keys: list[str] = []
-        for block in _rows_of_text(stream, encoding, block_bytes, header=False):
+        for block in _rows_of_text(_Utf8Text(path.name, source, raw, encoding), block_bytes, header=False):
             yield _parse_json(connection, block, keys)
+            if len(keys) > JSON_KEYS_MAX:
+                raise InputFileError(f"{path.name} has over {JSON_KEYS_MAX} keys", hint="is a value used as a key?")
 
 
-def _rows_of_text(stream: _Utf8Stream, encoding: str, block_bytes: int, *, header: bool) -> Iterator[Block]:
-    malformed: deque[Rejected] = deque()
-    skipped = 2 if header else 1  # pyarrow counts rows from 1, the header included.
+def _rows_of_text(text: _Utf8Text, block_bytes: int, *, header: bool) -> Iterator[Block]:
+    """Whole rows, block by block, each block parsed at once.
+
+    Not by pyarrow's own streaming reader: that reads ahead in threads that call back into Python and outlive it, and
+    an interpreter that ends meanwhile hangs or aborts.
+    """
+    names: list[str] | None = None if header else ["line"]
+    first = 0
+    for data, rest in _whole_rows(text, block_bytes, quoted=header):
+        block = _parse_rows(data, names, first, text, quoted=header)
+        if any(_MARK in name for name in block.rows.schema.names):
+            raise InputFileError(f"{text.name}: the header is no {text.encoding}", hint="say the file's encoding")
+        names = block.rows.schema.names
+        if text.marked:
+            block = _without(block, _marked(block.rows), f"holds bytes that are no {text.encoding}", raw=not header)
+        first += block.rows.num_rows + len(block.malformed)
+        yield _with_open_row(block, rest, first) if rest else block
+
+
+def _whole_rows(text: _Utf8Text, block_bytes: int, *, quoted: bool) -> Iterator[tuple[bytes, bytes]]:
+    """Blocks of whole rows; beside the last one, the text from the row on that a quotation mark keeps open."""
+    data = b""
+    while not text.finished:
+        while len(data) < block_bytes and not text.finished:
+            data += text.read(block_bytes - len(data))
+        end = _rows_end(data, quoted=quoted)
+        if not end and not text.finished:
+            words = f"{text.name}: a row is longer than {block_bytes} bytes"
+            raise InputFileError(words, hint="is a quotation mark never closed?")
+        yield data[:end], data[end:] if text.finished else b""
+        data = data[end:]
+
+
+def _rows_end(data: bytes, *, quoted: bool) -> int:
+    """Where the last whole row ends, given that a row begins at 0. Newlines within quotes end no row."""
+    newline = b"\n" if b"\n" in data else b"\r"
+    end = data.rfind(newline)
+    if not quoted or _QUOTE not in data:
+        return end + 1
+    content = np.frombuffer(data, np.uint8)
+    quotes = np.flatnonzero(content == ord(_QUOTE))
+    if not _well_quoted(content, quotes):
+        rows = _ROWS.match(data)
+        assert rows is not None, "it matches nothing at least"
+        return rows.end()
+    while end >= 0 and (before := int(np.searchsorted(quotes, end))) % 2:
+        end = data.rfind(newline, 0, int(quotes[before - 1]))
+    return end + 1
+
+
+def _well_quoted(content: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) -> bool:
+    """Is every quotation mark one that opens or closes a value, or doubled within? Then counting them is enough."""
+    padded = np.concatenate((_NEWLINE, content, _NEWLINE))  # So that place i of the content has i and i + 2 beside it.
+    opens, closes = padded[quotes[0::2]], padded[quotes[1::2] + 2]
+    return bool(np.isin(opens, _BESIDE_QUOTES).all() and np.isin(closes, _BESIDE_QUOTES).all())
+
+
+def _parse_rows(data: bytes, names: list[str] | None, first: int, text: _Utf8Text, *, quoted: bool) -> Block:
+    """Whole rows as a block of columns of text, `first` being the number of the first row; no names: a header.
+
+    Not `quoted`: lines of one column.
+    """
+    malformed: list[Rejected] = []
+    skipped = 2 if names is None else 1  # pyarrow counts rows from 1, the header included.
 
     def keep(row: pacsv.InvalidRow) -> str:
-        reason = f"has {row.actual_columns} fields, not {row.expected_columns}" if header else _NO_OBJECT
-        content = shorten(row.text.replace(_MARK, "\\x"), CONTENT_CHARACTERS_MAX)
-        malformed.append(Rejected(row=row.number - skipped, reason=reason, content=content))
-        return "skip" if len(malformed) <= MALFORMED_RUN_ROWS_MAX else "error"
+        reason = f"has {row.actual_columns} fields, not {row.expected_columns}" if quoted else _NO_OBJECT
+        malformed.append(Rejected(row=first + row.number - skipped, reason=reason, content=_raw_content(row.text)))
+        return "skip"
 
-    options = _csv_options(block_bytes, keep, header=header)
-    with pacsv.open_csv(stream, **options) as reader:
-        names = reader.schema.names
-        if any(_MARK in name for name in names):
-            raise InputFileError(f"the header is no {encoding}", hint="say the file's encoding")
-        first = 0
-        for batch, last in _marking_last(reader):
-            between = _take_between(malformed, first, batch.num_rows)
-            block = Block(
-                rows=batch, first_row=first, bytes_read=stream.bytes_read, malformed=between, encoding=encoding
-            )
-            first += batch.num_rows + len(between)
-            if header and last and stream.quotes % 2:
-                block = _without(block, _unclosed(batch), "the file ends inside quotation marks")
-            if stream.marked:
-                reason = f"holds bytes that are no {encoding}"
-                block = _without(block, _marked(block.rows), reason, raw=not header)
-            yield block
-        if malformed or not first:
-            empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
-            rest = tuple(malformed)
-            yield Block(rows=empty, first_row=first, bytes_read=stream.bytes_read, malformed=rest, encoding=encoding)
-
-
-def _csv_options(block_bytes: int, keep: Callable[[pacsv.InvalidRow], str], *, header: bool) -> dict[str, Any]:
-    """Every value as text. JSON lines, without a header, are rows of the one column `line`."""
-    return {
-        "read_options": pacsv.ReadOptions(
+    table = pacsv.read_csv(
+        pa.BufferReader(_native(data or b"\n")),  # pyarrow takes a blank line for no rows, and nothing for an error.
+        read_options=pacsv.ReadOptions(
             use_threads=False,  # With threads pyarrow does not tell the number of a malformed row.
-            block_size=block_bytes,
-            column_names=None if header else ["line"],
+            block_size=len(data) + 2,
+            column_names=names,
         ),
-        "parse_options": pacsv.ParseOptions(
-            delimiter="," if header else _UNIT_SEPARATOR,
-            quote_char='"' if header else False,
-            newlines_in_values=header,
+        parse_options=pacsv.ParseOptions(
+            delimiter="," if quoted else _UNIT_SEPARATOR,
+            quote_char='"' if quoted else False,
+            newlines_in_values=quoted,
             invalid_row_handler=keep,
         ),
-        "convert_options": pacsv.ConvertOptions(
+        convert_options=pacsv.ConvertOptions(
             default_column_type=pa.string(), strings_can_be_null=False, check_utf8=False
         ),
-    }
+    )
+    columns = [column.chunk(0) for column in table.columns]
+    return Block(
+        rows=pa.RecordBatch.from_arrays(columns, names=table.schema.names),
+        first_row=first,
+        bytes_read=text.bytes_read,
+        malformed=tuple(malformed),
+        encoding=text.encoding,
+    )
 
 
-def _marking_last(reader: pacsv.CSVStreamingReader) -> Iterator[tuple[pa.RecordBatch, bool]]:
-    """Batches that hold rows, each with whether it is the last."""
-    held: pa.RecordBatch | None = None
-    for batch in reader:
-        if not batch.num_rows:
-            continue
-        if held is not None:
-            yield held, False
-        held = batch
-    if held is not None:
-        yield held, True
+def _native(data: bytes) -> pa.Buffer:
+    """A copy that Arrow's threads can let go without Python."""
+    sink = pa.BufferOutputStream()
+    sink.write(data)
+    return sink.getvalue()
 
 
-def _take_between(malformed: deque[Rejected], first: int, count: int) -> tuple[Rejected, ...]:
-    """Takes the malformed rows that come before the last of the next `count` readable ones, `first` being the first
-    row of all. Those after it go with the next block, whether pyarrow has met them already or not."""
-    taken: list[Rejected] = []
-    while malformed and malformed[0].row < first + count + len(taken):
-        taken.append(malformed.popleft())
-    return tuple(taken)
+def _with_open_row(block: Block, rest: bytes, row: int) -> Block:
+    """The block and, as one malformed row, what follows a quotation mark that is never closed."""
+    content = _raw_content(rest.removesuffix(b"\n").decode())
+    lost = Rejected(row=row, reason="the file ends inside quotation marks", content=content)
+    return replace(block, malformed=(*block.malformed, lost))
+
+
+def _raw_content(text: str) -> str:
+    return shorten(text.replace(_MARK, "\\x"), CONTENT_CHARACTERS_MAX)
 
 
 def _without(block: Block, bad: npt.NDArray[np.bool_], reason: str, *, raw: bool = False) -> Block:
@@ -359,21 +389,15 @@ def _without(block: Block, bad: npt.NDArray[np.bool_], reason: str, *, raw: bool
     if not len(indices):
         return block
     if raw:
-        lines = block.rows.column(0).take(pa.array(indices)).to_pylist()
-        contents = [shorten(line.replace(_MARK, "\\x"), CONTENT_CHARACTERS_MAX) for line in lines]
+        contents = [_raw_content(line) for line in block.rows.column(0).take(pa.array(indices)).to_pylist()]
     else:
         contents = [text.replace(_MARK, "\\\\x") for text in row_contents(block.rows, indices.tolist())]
     moved = [
         Rejected(row=row, reason=reason, content=content)
         for row, content in zip(block.row_numbers()[indices].tolist(), contents, strict=True)
     ]
-    return Block(
-        rows=block.rows.filter(pa.array(~bad)),
-        first_row=block.first_row,
-        bytes_read=block.bytes_read,
-        malformed=tuple(sorted((*block.malformed, *moved), key=lambda one: one.row)),
-        encoding=block.encoding,
-    )
+    malformed = tuple(sorted((*block.malformed, *moved), key=lambda one: one.row))
+    return replace(block, rows=block.rows.filter(pa.array(~bad)), malformed=malformed)
 
 
 def _marked(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
@@ -381,13 +405,6 @@ def _marked(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     bad = np.zeros(batch.num_rows, np.bool_)
     for values in batch.columns:
         bad |= pc.match_substring(values, _MARK).to_numpy(zero_copy_only=False)
-    return bad
-
-
-def _unclosed(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
-    """The last row, if its last value runs over lines: pyarrow takes the end of the file for the closing quote."""
-    bad = np.zeros(batch.num_rows, np.bool_)
-    bad[-1] = "\n" in batch.columns[-1][-1].as_py()
     return bad
 
 
@@ -400,15 +417,8 @@ def _parse_json(connection: duckdb.DuckDBPyConnection, block: Block, keys: list[
     lines = connection.from_arrow(pa.Table.from_batches([block.rows]))
     found = _query(lines, "SELECT DISTINCT unnest(json_keys(line)) AS key FROM lines")["key"].to_pylist()
     keys += sorted(set(found) - set(keys))
-    if len(keys) > JSON_KEYS_MAX:
-        raise InputFileError(f"more than {JSON_KEYS_MAX} different keys: is a value used as a key?")
-    return Block(
-        rows=_extract(lines, keys) if keys else pa.RecordBatch.from_pylist([], schema=pa.schema([])),
-        first_row=block.first_row,
-        bytes_read=block.bytes_read,
-        malformed=block.malformed,
-        encoding=block.encoding,
-    )
+    rows = _extract(lines, keys) if keys else pa.RecordBatch.from_pylist([], schema=pa.schema([]))
+    return replace(block, rows=rows)
 
 
 def _extract(lines: duckdb.DuckDBPyRelation, keys: list[str]) -> pa.RecordBatch:
@@ -462,8 +472,4 @@ def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _hint(error: Exception) -> str:
     if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError)):
         return ""
-    if "straddling" in str(error):
-        return "a row is longer than a block, or a quotation mark is never closed"
-    if "fields" in str(error) or "columns, got" in str(error):
-        return f"over {MALFORMED_RUN_ROWS_MAX} rows on end have a wrong number of fields: is it comma-separated?"
     return "is the file complete?"

@@ -8,8 +8,7 @@ from hub.errors import HubError
 from hub.rpc.v1 import operations_pb2 as pb
 from hub.rpc.v1 import operations_pb2_grpc as pb_grpc
 from hub.service.aborting import abort
-from hub.status import CentreStatus
-from hub.store.digest import Digest
+from hub.status import CentreStatus, Digest
 
 
 class Operations(Protocol):

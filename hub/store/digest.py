@@ -6,25 +6,16 @@ with addition). It guards against faults, not against forgery.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 import duckdb
 
 from hub.catalogue.contract import Contract
+from hub.status import Digest
 from hub.store.tables import table
 
 _MODULUS: Final = 2**64
 _SALTS: Final = (1, 2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Digest:
-    """`digest` has 32 hexadecimal digits."""
-
-    data_set: str
-    rows: int
-    digest: str
 
 
 def digests(cursor: duckdb.DuckDBPyConnection, contracts: Iterable[Contract], log: str) -> list[Digest]:

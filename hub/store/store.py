@@ -23,9 +23,10 @@ from hub.catalogue.contract import Contract, Kind
 from hub.catalogue.load import builtin_contracts, contract_from_json
 from hub.errors import StoreDamagedError, UnavailableError
 from hub.ingest.producers import Sequences
+from hub.status import Digest
 from hub.store import tables
 from hub.store.changes import RECORDED, Changes
-from hub.store.digest import Digest, digests
+from hub.store.digest import digests
 from replication.core import types as log_types
 from replication.core.types import Entry
 
