@@ -100,7 +100,8 @@ def test_contract_apply(city: CityProcesses, tmp_path: Path) -> None:
     """Method: a contract file is put in force, and again."""
     file = tmp_path / "benches.toml"
     file.write_text(
-        '[[contract]]\nname = "benches"\nagency = "urban_management"\nhome = "ops"\nkind = "registry"\nkey = ["bench"]\n'
+        '[[contract]]\nname = "benches"\nagency = "urban_management"\nhome = "ops"\n'
+        'kind = "registry"\nkey = ["bench"]\n'
         'title = { zh = "长椅", en = "Benches" }\n'
         'columns = [{ name = "bench", type = "int32", required = true, title = { zh = "编号", en = "Bench" } }]\n',
         encoding="utf-8",
