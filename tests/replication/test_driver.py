@@ -59,7 +59,8 @@ def test_standby_that_comes_back_catches_up(pair: tuple[Centre, Centre]) -> None
             async with pair[1].running() as ecc:
                 join(ops, ecc)
                 await asyncio.wait_for(asyncio.gather(*waiting), 10)
-                await asyncio.wait_for(ecc.driver.applied(302), 10)
+                for centre in (ops, ecc):
+                    await asyncio.wait_for(centre.driver.applied(302), 10)
                 assert ecc.applied == ops.applied
                 assert ops.driver.blocked == ""
 
