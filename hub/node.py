@@ -63,6 +63,7 @@ class Node:
         self._started_s = time.monotonic()
         self._applying = ThreadPoolExecutor(max_workers=1, thread_name_prefix="apply")
         self._logger = structlog.get_logger().bind(centre=centre)
+        self._witness = FixedWitness(frozenset(CENTRES))
         self._disks: dict[str, FileDisk] = {}
         self._drivers: dict[str, Driver] = {}
         self._links: dict[str, GrpcLink] = {}
@@ -97,7 +98,7 @@ class Node:
         self._disks[log] = disk
         saved = disk.configuration()
         if saved is None:
-            saved = (await FixedWitness(frozenset(CENTRES)).configuration(log), None)
+            saved = (await self._witness.configuration(log), None)
             disk.save_configuration(*saved)
         applied_lsn = self._store.applied()[log]
         if applied_lsn > disk.end.lsn:
@@ -123,6 +124,7 @@ class Node:
             disk=disk,
             link=self._links[log],
             clock=SystemClock(),
+            witness=self._witness,
             apply=self._apply,
             limits=city.replication,
         )

@@ -1,10 +1,10 @@
 """Carries out what the core decides, for one log at one centre.
 
-Four tasks share the state, all in one event loop: the writer persists (one fsync for all that is queued), the
-shipper sends, the applier applies what is committed, the ticker sends heartbeats. Every event goes through
-`_step`, which runs the effects in order; what takes time is queued and reported back as an event.
+Five tasks share the state, all in one event loop: the writer persists (one fsync for all that is queued), the
+shipper sends, the applier applies what is committed, the asker asks the witness, the ticker sends heartbeats. Every
+event goes through `_step`, which runs the effects in order; what takes time is queued and reported back as an event.
 
-This module does no I/O of its own: disk, link and clock are ports.
+This module does no I/O of its own: disk, link, clock and witness are ports.
 """
 
 import asyncio
@@ -16,10 +16,21 @@ from typing import assert_never
 import structlog
 
 from replication.codec import make_entry
-from replication.core.effects import Commit, Effect, Halt, Persist, SaveConfiguration, SendAck, Ship, Truncate
+from replication.core.effects import (
+    AskWitness,
+    Commit,
+    Effect,
+    Halt,
+    Persist,
+    SaveConfiguration,
+    SendAck,
+    Ship,
+    Truncate,
+)
 from replication.core.events import (
     AckReceived,
     AppendReceived,
+    ConfigurationLearned,
     Connected,
     Disconnected,
     Event,
@@ -33,7 +44,7 @@ from replication.core.step import step
 from replication.core.types import Entry, EntryId, Kind
 from replication.errors import LogFullError, NotLeadingError, ReplicationError
 from replication.limits import ReplicationLimits
-from replication.ports import Clock, Disk, Link
+from replication.ports import Clock, Disk, Link, Witness
 from replication.tail import Tail
 
 Apply = Callable[[str, Sequence[Entry]], Awaitable[None]]
@@ -44,7 +55,15 @@ class Driver:
     """One replica in action. Made in the event loop that runs it; not safe for threads."""
 
     def __init__(
-        self, replica: Replica, *, disk: Disk, link: Link, clock: Clock, apply: Apply, limits: ReplicationLimits
+        self,
+        replica: Replica,
+        *,
+        disk: Disk,
+        link: Link,
+        clock: Clock,
+        witness: Witness,
+        apply: Apply,
+        limits: ReplicationLimits,
     ) -> None:
         self.state = replica
         self.applied_lsn = replica.commit_lsn
@@ -53,6 +72,7 @@ class Driver:
         self._disk = disk
         self._link = link
         self._clock = clock
+        self._witness = witness
         self._apply = apply
         self._limits = limits
         self._tail = Tail(limits.tail_bytes_max)
@@ -61,11 +81,13 @@ class Driver:
         self._to_write_bytes = 0
         self._written_lsn = replica.end.lsn
         self._to_ship: Ship | None = None
+        self._to_ask: AskWitness | None = None
         self._proposals: deque[tuple[Entry, asyncio.Future[None]]] = deque()
         self._flight_bytes = 0
         self._applied_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._write_due = asyncio.Event()
         self._ship_due = asyncio.Event()
+        self._ask_due = asyncio.Event()
         self._apply_due = asyncio.Event()
         self._progress = asyncio.Event()
         self._heard_s = self._matched_s = clock.now_s()
@@ -74,7 +96,7 @@ class Driver:
     async def run(self) -> None:
         """Until cancelled. Raises LogFailedError when the log can no longer be trusted."""
         async with asyncio.TaskGroup() as tasks:
-            for work in (self._writer, self._shipper, self._applier, self._ticker):
+            for work in (self._writer, self._shipper, self._applier, self._asker, self._ticker):
                 tasks.create_task(work(), name=f"{self.state.log} {work.__name__}")
 
     # --- For the host -------------------------------------------------------------------------------------------
@@ -197,6 +219,9 @@ class Driver:
                 self._queue_ship(effect)
             case Commit():
                 self._committed(effect.lsn)
+            case AskWitness():
+                self._to_ask = effect
+                self._ask_due.set()
             case Halt():
                 self._logger.error("halted", reason=effect.reason)
                 self._fail_proposals(ReplicationError(effect.reason))
@@ -319,6 +344,15 @@ class Driver:
                 self._set_applied(entries[-1].lsn)
                 spent_s = self._clock.now_s() - started_s
                 await self._clock.sleep(max(0.0, self._limits.apply_interval_ms / 1000 - spent_s))
+
+    async def _asker(self) -> None:
+        """One request at a time; only the newest matters."""
+        while True:
+            await self._ask_due.wait()
+            self._ask_due.clear()
+            assert self._to_ask is not None, "asked for nothing"
+            stands = await self._witness.compare_and_swap(self.state.log, self._to_ask.configuration)
+            self._step(ConfigurationLearned(configuration=stands))
 
     def _set_applied(self, lsn: int) -> None:
         self.applied_lsn = lsn

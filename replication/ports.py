@@ -47,7 +47,10 @@ class Clock(Protocol):
 
 
 class Witness(Protocol):
-    """Holds the configuration of each log."""
+    """Holds the configuration of each log and changes it by compare-and-swap on the version."""
 
     async def configuration(self, log: str) -> Configuration:
         """The configuration that stands."""
+
+    async def compare_and_swap(self, log: str, configuration: Configuration) -> Configuration:
+        """Puts `configuration` in force if the version before it stands; the one that stands then."""

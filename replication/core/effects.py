@@ -56,10 +56,18 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskWitness:
+    """Ask the witness to put `configuration` in force if the one of the version before it still stands, and report
+    whichever stands then as `ConfigurationLearned`. May be lost, delayed or answered late: it is asked again."""
+
+    configuration: Configuration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Halt:
     """The log must not be written here any more: somebody's disk lost what it had confirmed. Tell the operator."""
 
     reason: str
 
 
-Effect = SaveConfiguration | Truncate | Persist | SendAck | Ship | Commit | Halt
+Effect = SaveConfiguration | Truncate | Persist | SendAck | Ship | Commit | AskWitness | Halt

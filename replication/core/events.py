@@ -53,4 +53,20 @@ class ConfigurationLearned:
     configuration: Configuration
 
 
-Event = Proposed | Persisted | AppendReceived | AckReceived | Connected | Disconnected | Tick | ConfigurationLearned
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerMissing:
+    """This centre and the witness have not heard the peer for as long as the configuration allows. It proves
+    nothing: the witness's compare-and-swap decides what follows. Given again while it lasts."""
+
+
+Event = (
+    Proposed
+    | Persisted
+    | AppendReceived
+    | AckReceived
+    | Connected
+    | Disconnected
+    | Tick
+    | ConfigurationLearned
+    | PeerMissing
+)

@@ -3,14 +3,27 @@
 1. A proposed entry is persisted here first and shipped only once it is durable: a leader that restarts
    therefore holds everything that the standby may hold of its epoch.
 2. The standby's acks raise `matched_lsn`; the commit lsn is the lowest durable lsn of in_sync ∪ pending.
-3. After a reconnect the leader probes with an empty append; the standby's answer tells where to ship from.
+3. To go solo, or to take the standby back once it holds all that was committed, the leader makes the set it asks
+   for durable as `pending`, asks the witness, and asks again until any newer version is learned: it never gives a
+   request up, since the witness may still grant it.
+4. After a reconnect the leader probes with an empty append; the standby's answer tells where to ship from.
 """
 
 from dataclasses import replace
 
-from replication.core.effects import Commit, Effect, Persist, Ship
+from replication.core.effects import AskWitness, Commit, Effect, Persist, SaveConfiguration, Ship
 from replication.core.events import AckReceived, Persisted, Proposed
-from replication.core.state import Leader, Replica, Step, common_prefix, extend_epochs, halt, members
+from replication.core.state import (
+    Leader,
+    Replica,
+    Step,
+    common_prefix,
+    extend_epochs,
+    halt,
+    in_force_after,
+    members,
+    then,
+)
 
 
 def propose(state: Replica, event: Proposed) -> Step:
@@ -41,10 +54,32 @@ def acked(state: Replica, leader: Leader, event: AckReceived) -> Step:
     if not ack.accepted:
         start = common_prefix(state.epochs, state.durable_lsn, ack.epochs, ack.end.lsn)
         matched = min(leader.matched_lsn, start)  # A standby that was wiped holds less than it once confirmed.
-        return _advance(state, Leader(sent_lsn=start, matched_lsn=matched, streaming=True), rewound=True)
+        rewound = Leader(sent_lsn=start, matched_lsn=matched, streaming=True)
+        if start < state.commit_lsn and state.peer in state.configuration.in_sync:
+            return then(_advance(state, rewound, rewound=True), go_solo)
+        return _advance(state, rewound, rewound=True)
     matched = max(leader.matched_lsn, ack.durable_lsn)
     sent = max(leader.sent_lsn, matched)
     return _advance(state, replace(leader, matched_lsn=matched, sent_lsn=sent, streaming=True))
+
+
+def go_solo(state: Replica) -> Step:
+    """Asks to lead alone, unless a request is under way or this centre is alone already."""
+    if state.pending is not None or state.peer not in state.configuration.in_sync:
+        return state, ()
+    return _ask(state, frozenset({state.centre}))
+
+
+def ask_again(state: Replica) -> Step:
+    if state.pending is None:
+        return state, ()
+    return state, (AskWitness(configuration=in_force_after(state, state.pending, epoch=state.configuration.epoch)),)
+
+
+def reconfigured(state: Replica) -> Step:
+    """After a newer configuration: what it lets commit is committed, what it lets ship is shipped."""
+    assert isinstance(state.role, Leader), "only a leader commits by itself"
+    return _advance(state, replace(state.role, joining=False))
 
 
 def heartbeat(state: Replica, leader: Leader) -> Step:
@@ -58,14 +93,15 @@ def connected(state: Replica, leader: Leader) -> Step:
 
 
 def disconnected(state: Replica, leader: Leader) -> Step:
-    return replace(state, role=replace(leader, streaming=False)), ()
+    return _advance(state, replace(leader, streaming=False, joining=False))
 
 
 def _advance(state: Replica, leader: Leader, *, rewound: bool = False) -> Step:
-    """Ships what the window has room for, then commits what all members hold."""
+    """Ships what the window has room for, commits what all members hold, and asks a caught-up standby back in."""
     effects: list[Effect] = []
+    leader = replace(leader, joining=_joins(state, leader))
     commit = state.durable_lsn
-    if state.peer in members(state):
+    if state.peer in members(state) or leader.joining:
         commit = min(commit, leader.matched_lsn)
     committed = commit > state.commit_lsn
     after = replace(state, commit_lsn=max(commit, state.commit_lsn))
@@ -77,4 +113,21 @@ def _advance(state: Replica, leader: Leader, *, rewound: bool = False) -> Step:
         leader = replace(leader, sent_lsn=through)
     if committed:
         effects.append(Commit(lsn=commit))
-    return replace(after, role=leader), tuple(effects)
+    after = replace(after, role=leader)
+    if leader.joining and leader.matched_lsn >= after.commit_lsn and after.pending is None:
+        asked, asking = _ask(after, frozenset({after.centre, after.peer}))
+        return asked, (*effects, *asking)
+    return after, tuple(effects)
+
+
+def _joins(state: Replica, leader: Leader) -> bool:
+    near = state.durable_lsn - leader.matched_lsn <= state.ship_window_entries_max
+    return leader.streaming and state.peer not in members(state) and (leader.joining or near)
+
+
+def _ask(state: Replica, in_sync: frozenset[str]) -> Step:
+    """What is asked for is durable before the request leaves."""
+    after = replace(state, pending=in_sync)
+    save = SaveConfiguration(configuration=after.configuration, pending=in_sync)
+    asked, request = ask_again(after)
+    return asked, (save, *request)

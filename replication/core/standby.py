@@ -5,14 +5,15 @@
    never acknowledged by a leader that still counts: it is cut, never at or below the commit lsn.
 3. An entry is acknowledged once it is durable and known to be the leader's own.
 4. Only what is durable here and committed by the leader is applied.
+5. A standby that its own configuration names in in_sync may ask to lead when the leader is missing.
 """
 
 from dataclasses import replace
 
-from replication.core.effects import Commit, Effect, Persist, SendAck, Truncate
+from replication.core.effects import AskWitness, Commit, Effect, Persist, SendAck, Truncate
 from replication.core.events import AppendReceived, Persisted
 from replication.core.messages import Ack, Append
-from replication.core.state import Replica, Standby, Step, cut_epochs, epoch_at, extend_epochs, halt
+from replication.core.state import Replica, Standby, Step, cut_epochs, epoch_at, extend_epochs, halt, in_force_after
 from replication.core.types import Entry, EntryId
 
 
@@ -42,6 +43,14 @@ def persisted(state: Replica, standby: Standby, event: Persisted) -> Step:
     after = replace(state, durable_lsn=max(state.durable_lsn, event.lsn))
     after, effects = _commit(after, standby)
     return after, (SendAck(message=ack(after, standby, accepted=True)), *effects)
+
+
+def ask_to_lead(state: Replica) -> Step:
+    """In the next epoch, alone. Nothing changes here until the witness has granted it."""
+    if state.centre not in state.configuration.in_sync:
+        return state, ()
+    alone = frozenset({state.centre})
+    return state, (AskWitness(configuration=in_force_after(state, alone, epoch=state.configuration.epoch + 1)),)
 
 
 def ack(state: Replica, standby: Standby, *, accepted: bool) -> Ack:

@@ -1,6 +1,6 @@
 """State of one replica of one log, and the questions every role asks of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from replication.core.effects import Effect, Halt
@@ -12,11 +12,14 @@ class Leader:
     """`sent_lsn`: shipped through here; `matched_lsn`: durable at the standby through here.
 
     `streaming` is False until the standby's position is known in this connection; nothing is shipped before.
+    `joining`: a standby that is not in sync has nearly caught up; nothing is committed without it from here on, so
+    that it can be asked back in once it holds all that was committed.
     """
 
     sent_lsn: int
     matched_lsn: int = 0
     streaming: bool = False
+    joining: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,18 +80,24 @@ def recover(
         durable_lsn=end.lsn,
         commit_lsn=applied_lsn,
         epochs=epochs,
-        role=role_in(configuration, centre, end),
+        role=role_in(configuration, centre, end.lsn),
         ship_window_entries_max=ship_window_entries_max,
     )
 
 
-def role_in(configuration: Configuration, centre: str, end: EntryId) -> Leader | Standby:
-    return Leader(sent_lsn=end.lsn) if configuration.leader == centre else Standby()
+def role_in(configuration: Configuration, centre: str, durable_lsn: int) -> Leader | Standby:
+    return Leader(sent_lsn=durable_lsn) if configuration.leader == centre else Standby()
 
 
 def members(state: Replica) -> frozenset[str]:
     """Who must hold an entry before it is acknowledged: with a request in flight, nobody knows which set holds."""
     return state.configuration.in_sync | (state.pending or frozenset())
+
+
+def in_force_after(state: Replica, in_sync: frozenset[str], *, epoch: int) -> Configuration:
+    """The next version, led by this centre."""
+    version = state.configuration.version + 1
+    return Configuration(version=version, epoch=epoch, leader=state.centre, in_sync=in_sync)
 
 
 def epoch_at(epochs: Sequence[EpochStart], lsn: int) -> int:
@@ -120,6 +129,13 @@ def common_prefix(ours: Sequence[EpochStart], our_end: int, theirs: Sequence[Epo
 
 def _last_lsn(epochs: Sequence[EpochStart], epoch: int, end: int) -> int:
     return min((start.first_lsn - 1 for start in epochs if start.epoch > epoch), default=end)
+
+
+def then(before: Step, following: Callable[[Replica], Step]) -> Step:
+    """Two steps as one: the effects of both, in order."""
+    state, first = before
+    state, second = following(state)
+    return state, (*first, *second)
 
 
 def halt(state: Replica, reason: str) -> Step:

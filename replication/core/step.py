@@ -16,11 +16,12 @@ from replication.core.events import (
     Connected,
     Disconnected,
     Event,
+    PeerMissing,
     Persisted,
     Proposed,
     Tick,
 )
-from replication.core.state import Leader, Replica, Standby, Step, role_in
+from replication.core.state import Leader, Replica, Standby, Step, role_in, then
 from replication.core.types import Configuration
 
 
@@ -29,7 +30,7 @@ def step(state: Replica, event: Event) -> Step:
         return state, ()
     match event:
         case AppendReceived(message=message) | AckReceived(message=message):
-            return _then(adopt(state, message.configuration), event)
+            return then(adopt(state, message.configuration), lambda adopted: _handle(adopted, event))
         case ConfigurationLearned():
             return adopt(state, event.configuration)
         case _:
@@ -44,17 +45,13 @@ def adopt(state: Replica, configuration: Configuration) -> Step:
     after = replace(state, configuration=configuration, pending=None)
     if configuration.epoch != state.configuration.epoch:
         assert configuration.epoch > state.configuration.epoch, "a newer version has an older epoch"
-        role = role_in(configuration, state.centre, state.end)
+        role = role_in(configuration, state.centre, state.durable_lsn)
         after = replace(after, role=role, generation=state.generation + 1)
         if state.durable_lsn < state.end.lsn:  # Completions still on their way will be of the older generation.
             effects.append(Persist(generation=after.generation, entries=()))
+    if isinstance(after.role, Leader):
+        return then((after, tuple(effects)), leader.reconfigured)
     return after, tuple(effects)
-
-
-def _then(before: Step, event: Event) -> Step:
-    state, first = before
-    state, second = _handle(state, event)
-    return state, (*first, *second)
 
 
 def _handle(state: Replica, event: Event) -> Step:
@@ -76,7 +73,9 @@ def _as_leader(state: Replica, role: Leader, event: Event) -> Step:
         case AckReceived():
             return leader.acked(state, role, event)
         case Tick():
-            return leader.heartbeat(state, role)
+            return then(leader.heartbeat(state, role), leader.ask_again)
+        case PeerMissing():
+            return leader.go_solo(state)
         case Connected():
             return leader.connected(state, role)
         case Disconnected():
@@ -97,6 +96,8 @@ def _as_standby(state: Replica, role: Standby, event: Event) -> Step:
             if event.message.configuration.epoch < state.configuration.epoch:
                 return _refuse(state, event)
             return standby.received(state, role, event)
+        case PeerMissing():
+            return standby.ask_to_lead(state)
         case Proposed():
             raise AssertionError("a standby was given a proposal")
         case AckReceived() | Tick() | Connected() | Disconnected() | ConfigurationLearned():

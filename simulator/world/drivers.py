@@ -12,6 +12,7 @@ from replication.core.types import Configuration, Entry
 from replication.disk import FileDisk
 from replication.driver import Driver
 from replication.limits import ReplicationLimits
+from replication.witness import FixedWitness
 
 CONFIGURATION = Configuration(version=1, epoch=1, leader="ops", in_sync=frozenset({"ops", "ecc"}))
 
@@ -72,7 +73,13 @@ class Centre:
             ship_window_entries_max=8,
         )
         self.driver = Driver(
-            replica, disk=self.disk, link=self.link, clock=RealClock(), apply=self.apply, limits=self.limits
+            replica,
+            disk=self.disk,
+            link=self.link,
+            clock=RealClock(),
+            witness=FixedWitness(CONFIGURATION.in_sync),
+            apply=self.apply,
+            limits=self.limits,
         )
         tasks = [asyncio.create_task(self.driver.run()), asyncio.create_task(self.link.run())]
         try:

@@ -1,32 +1,57 @@
-"""Two cores of one log on an adversarial network and disk: every choice is the caller's, nothing is random here.
+"""Two cores of one log and a witness, on an adversarial network and disk: every choice is the caller's, nothing is
+random here.
 
-Messages may be lost, delayed, doubled and reordered without limit. A crash loses what was not fsynced, except a
-prefix that the caller chooses. `acknowledged` remembers what any client was ever told, and `check` holds every
-state against it.
+Messages, those to and from the witness too, may be lost, delayed, doubled and reordered without limit. A crash loses
+what was not fsynced, except a prefix that the caller chooses. Anybody may be suspected at any time. `acknowledged`
+remembers what any client was ever told, and `check` holds every state against it.
 """
 
 from collections import deque
 from dataclasses import dataclass, field, replace
 
 from replication.codec import make_entry
-from replication.core.effects import Commit, Effect, Halt, Persist, SaveConfiguration, SendAck, Ship, Truncate
+from replication.core.effects import (
+    AskWitness,
+    Commit,
+    Effect,
+    Halt,
+    Persist,
+    SaveConfiguration,
+    SendAck,
+    Ship,
+    Truncate,
+)
 from replication.core.events import (
     AckReceived,
     AppendReceived,
+    ConfigurationLearned,
     Connected,
     Disconnected,
     Event,
+    PeerMissing,
     Persisted,
     Proposed,
     Tick,
 )
 from replication.core.invariants import violations
-from replication.core.messages import Append, Message
-from replication.core.state import Leader, Replica, extend_epochs, members, recover
+from replication.core.messages import Ack, Append
+from replication.core.state import Leader, Replica, extend_epochs, recover
 from replication.core.step import step
 from replication.core.types import ORIGIN, Configuration, Entry, EntryId, Kind
 
 CENTRES = ("ops", "ecc")
+WITNESS = "witness"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """To the witness: put `configuration` in force if the version before it stands."""
+
+    sender: str
+    configuration: Configuration
+
+
+Message = Append | Ack | Request | Configuration
 
 
 @dataclass(kw_only=True)
@@ -52,6 +77,7 @@ class Pair:
         self._window_entries_max = window_entries_max
         first = Configuration(version=1, epoch=1, leader="ops", in_sync=frozenset(CENTRES))
         self.centres = {name: Centre(name=name, configuration=first) for name in CENTRES}
+        self.witness = first
         self.messages: list[tuple[str, Message]] = []
         self.acknowledged: dict[int, bytes] = {}
         self.proposed = 0
@@ -89,10 +115,24 @@ class Pair:
     def deliver(self, index: int, *, keep: bool = False) -> None:
         """Delivers any message under way; with `keep` it stays under way and may arrive again."""
         to, message = self.messages[index] if keep else self.messages.pop(index)
-        if self.centres[to].replica is not None:
-            self.event(
-                to, AppendReceived(message=message) if isinstance(message, Append) else AckReceived(message=message)
-            )
+        if isinstance(message, Request):
+            self._answer(message)
+        elif self.centres[to].replica is not None:
+            match message:
+                case Append():
+                    self.event(to, AppendReceived(message=message))
+                case Ack():
+                    self.event(to, AckReceived(message=message))
+                case Configuration():
+                    self.event(to, ConfigurationLearned(configuration=message))
+
+    def read_witness(self, name: str) -> None:
+        """The centre learns what stands at the witness now."""
+        self.event(name, ConfigurationLearned(configuration=self.witness))
+
+    def suspect(self, name: str) -> None:
+        """The centre believes its peer gone, rightly or not."""
+        self.event(name, PeerMissing())
 
     def lose(self, index: int) -> None:
         self.messages.pop(index)
@@ -128,8 +168,9 @@ class Pair:
                 self.start(name)
             self.event(name, Disconnected())
             self.event(name, Connected())
-        for _ in range(3 + self.proposed):
+        for _ in range(6 + self.proposed):
             for name in CENTRES:
+                self.read_witness(name)
                 self.event(name, Tick())
             while self.messages or any(centre.queue for centre in self.centres.values()):
                 for name in CENTRES:
@@ -144,22 +185,24 @@ class Pair:
         for name, replica in self._running():
             wrong = violations(replica)
             assert not wrong, self._report(f"{name}: {wrong}")
-            for in_sync in members(replica) if isinstance(replica.role, Leader) else ():
-                held = self.centres[in_sync].disk
-                for lsn, payload in self.acknowledged.items():
-                    assert len(held) >= lsn, self._report(f"acknowledged entry {lsn} is not at {in_sync}")
-                    assert held[lsn - 1].payload == payload, self._report(f"entry {lsn} differs at {in_sync}")
+        for name in self.witness.in_sync:
+            held = self.centres[name].disk
+            for lsn, payload in self.acknowledged.items():
+                assert len(held) >= lsn, self._report(f"acknowledged entry {lsn} is not at {name}")
+                assert held[lsn - 1].payload == payload, self._report(f"entry {lsn} differs at {name}")
         for centre in self.centres.values():
             for lsn, applied in enumerate(centre.applied, 1):
                 assert self.acknowledged.get(lsn) == applied, self._report(f"{centre.name} applied {applied!r}")
 
     def check_converged(self) -> None:
-        """After `heal`: both logs are equal and everything in them is committed and applied at both."""
+        """After `heal`: both are in sync again, both logs are equal, all in them is committed and applied at both."""
         left, right = self.centres.values()
+        assert self.witness.in_sync == set(CENTRES), self._report(f"{self.witness} stands")
         assert [entry.hash for entry in left.disk] == [entry.hash for entry in right.disk], self._report("logs differ")
         for centre in (left, right):
             assert centre.replica is not None
             assert not centre.replica.halted, self._report(centre.replica.halted)
+            assert centre.replica.configuration == self.witness, self._report(f"{centre.name} has not learned it")
             assert len(centre.applied) == len(centre.disk), self._report(f"{centre.name} did not apply all")
 
     # --- The driver's part --------------------------------------------------------------------------------------
@@ -171,6 +214,23 @@ class Pair:
         self.transcript.append(f"{name}: {event}")
         for effect in effects:
             self._run(centre, effect)
+        self._begin_epoch(centre)
+
+    def _begin_epoch(self, centre: Centre) -> None:
+        """As the driver does: a leadership begins with an entry of its own."""
+        replica = centre.replica
+        assert replica is not None
+        if isinstance(replica.role, Leader) and replica.end.epoch != replica.configuration.epoch and not replica.halted:
+            epoch = replica.configuration.epoch
+            payload = f"{centre.name} leads epoch {epoch}".encode()
+            entry = make_entry(after=replica.end, epoch=epoch, kind=Kind.EPOCH, payload=payload)
+            self.event(centre.name, Proposed(entries=(entry,)))
+
+    def _answer(self, request: Request) -> None:
+        if self.witness.version == request.configuration.version - 1:
+            self.witness = request.configuration
+            self.transcript.append(f"witness grants {request.configuration}")
+        self.messages.append((request.sender, self.witness))
 
     def _run(self, centre: Centre, effect: Effect) -> None:
         assert centre.replica is not None
@@ -185,6 +245,9 @@ class Pair:
                 self._ship(centre, effect)
             case Commit():
                 self._commit(centre, effect.lsn)
+            case AskWitness():
+                request = Request(sender=centre.name, configuration=effect.configuration)
+                self.messages.append((WITNESS, request))
             case Halt():
                 self.transcript.append(f"{centre.name} halts: {effect.reason}")
 

@@ -1,7 +1,7 @@
 """The core under hostile schedules.
 
-Goal: no acknowledged entry is ever lost, changed or applied twice, whatever is lost, delayed, doubled, reordered or
-crashed; and once faults end, both centres converge by themselves.
+Goal: no acknowledged entry is ever lost, changed or applied twice, whatever is lost, delayed, doubled, reordered,
+suspected or crashed; and once faults end, both centres converge and are in sync again by themselves.
 Method: Hypothesis drives two cores, choosing every delivery, loss, fsync and crash; the invariants are checked after
 every step; every schedule ends healed.
 """
@@ -51,6 +51,16 @@ class Schedules(RuleBasedStateMachine):
     def tick(self, name: str) -> None:
         if self.pair.centres[name].replica is not None:
             self.pair.event(name, Tick())
+
+    @rule(name=names)
+    def suspect(self, name: str) -> None:
+        if self.pair.centres[name].replica is not None:
+            self.pair.suspect(name)
+
+    @rule(name=names)
+    def read_witness(self, name: str) -> None:
+        if self.pair.centres[name].replica is not None:
+            self.pair.read_witness(name)
 
     @rule(name=names)
     def reconnect(self, name: str) -> None:
