@@ -18,6 +18,13 @@ from hub.errors import HubError, NotLeaderError, UnavailableError
 
 DOMAIN: Final = "cityhub"
 _RETRY_MS: Final = 200
+# Of a call without a status of ours: gRPC's core says INTERNAL, too, when a connection dies under a write.
+_CONNECTION_LOST: Final = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.INTERNAL,
+)
 
 _CODES: Final[dict[type[HubError], grpc.StatusCode]] = {
     errors.UnknownDataSetError: grpc.StatusCode.NOT_FOUND,
@@ -75,7 +82,7 @@ def error_of_call(error: grpc.RpcError, target: str) -> HubError:
     code, message = error.code(), (error.details() or "").partition("\n")[0]
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return errors.LimitError(message, hint="send less at once")
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
+    if code in _CONNECTION_LOST:
         return UnavailableError(f"{target}: {message or code}", hint="is the centre running?", definite=False)
     return HubError(f"{target}: {code}: {message}")
 

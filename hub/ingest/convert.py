@@ -179,7 +179,8 @@ def _check_mapping(contract: Contract, mapping: Mapping) -> None:
         if targets.count(target) > 1:
             raise ConfigurationError(f"the mapping fills column {target!r} twice")
     try:
-        pc.assume_timezone(pa.array([], pa.timestamp("ms")), mapping.time_zone)
+        moment = pa.array([0], pa.timestamp("ms"))
+        pc.assume_timezone(moment, mapping.time_zone, ambiguous="earliest", nonexistent="earliest")
     except pa.ArrowInvalid as error:
         raise ConfigurationError(f"there is no time zone {mapping.time_zone!r}", hint="Asia/Shanghai") from error
 

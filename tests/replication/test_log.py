@@ -264,16 +264,19 @@ def test_head_is_durable_when_a_file_begins(tmp_path: Path, monkeypatch: pytest.
     """Goal: after a power loss, the head still names the last file, so that its loss would show.
     Method: note what each fsync of head and folder made durable; then open a copy with that head and no last file."""
     durable: list[bytes] = []
+    synced: list[Path] = []
     real = os.fsync
 
     def fsync(fd: int) -> None:
         real(fd)
-        if Path(f"/proc/self/fd/{fd}").readlink().name == "head":
-            durable.append((tmp_path / "log" / "head").read_bytes())
+        synced.append(Path(f"/proc/self/fd/{fd}").readlink())
+        if synced[-1] == tmp_path / "log" / "head":
+            durable.append(synced[-1].read_bytes())
 
     monkeypatch.setattr(os, "fsync", fsync)
     log = LogFiles.open(tmp_path / "log", file_bytes_max=SMALL)
     assert durable[-1] == contents(tmp_path / "log")["head"]
+    assert synced[-2:] == [tmp_path / "log" / "head", tmp_path / "log"]
     for entry in ENTRIES:
         log.append([entry])
         files = {**contents(tmp_path / "log"), "head": durable[-1]}
@@ -494,6 +497,30 @@ def test_truncates_across_files(tmp_path: Path, many: dict[str, bytes], after_ls
         again.append(other[1:])
         assert held(again) == [*MANY[:after_lsn], *other]
         again.close()
+
+
+def test_files_are_removed_one_by_one(tmp_path: Path, many: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: a crash while files are removed leaves no gap between them. Method: note removals and fsyncs of the
+    folder, in order."""
+    folder = lay_out(tmp_path / "log", many)
+    log = LogFiles.open(folder, file_bytes_max=SMALL)
+    calls: list[str] = []
+    unlink, fsync = os.unlink, os.fsync
+
+    def note_unlink(path: Path) -> None:
+        calls.append(path.name)
+        unlink(path)
+
+    def note_fsync(fd: int) -> None:
+        fsync(fd)
+        if Path(f"/proc/self/fd/{fd}").readlink() == folder:
+            calls.append("synced")
+
+    monkeypatch.setattr(os, "unlink", note_unlink)
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    log.truncate(7, None)
+    log.close()
+    assert calls == [name_of(15), "synced", name_of(13), "synced", name_of(11), "synced", name_of(9), "synced"]
 
 
 def test_tail_is_durable_before_it_is_cut(tmp_path: Path, fail: Callable[[str, int], None]) -> None:
