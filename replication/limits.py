@@ -9,6 +9,15 @@ class ReplicationLimits:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # A misspelt limit is an error.
 
     heartbeat_ms: int = 100
+    # A peer that is silent this long here and at the witness, or whose process is gone at both, is taken for missing.
+    suspect_after_ms: int = 1200
+    # Its process is gone when a connection ended and this many new ones were refused within this time.
+    refused_times: int = 3
+    refused_for_ms: int = 120
+    # After a change of leader, silence alone makes no other one for this long. A process that is gone still does.
+    hold_down_ms: int = 5000
+    # A hand-over that the witness has not granted by then is called off, and writes go on here.
+    hand_over_ms_max: int = 2000
     # A ship window of entries, and messages of at most these bytes plus one entry.
     ship_window_entries_max: int = 64
     ship_bytes_max: int = 4 << 20
