@@ -24,6 +24,13 @@ class Centre(_Model):
     http: Address
 
 
+class WitnessPlace(_Model):
+    """Where the witness serves, and how many changes of configuration it remembers."""
+
+    grpc: Address = "127.0.0.1:7430"
+    history_changes_max: int = Field(default=10_000, gt=0)
+
+
 class IngestLimits(_Model):
     # One exchange as it travels, and what is waiting to be grouped, over all streams of a log.
     exchange_bytes_max: int = Field(default=8 << 20, gt=0)
@@ -62,6 +69,7 @@ class City(_Model):
 
     data: Path
     centres: dict[str, Centre]
+    witness: WitnessPlace = WitnessPlace()
     replication: ReplicationLimits = ReplicationLimits()
     ingest: IngestLimits = IngestLimits()
     query: QueryLimits = QueryLimits()
@@ -78,6 +86,10 @@ class City(_Model):
 
     def folder(self, centre: str) -> Path:
         return self.data / centre
+
+    @property
+    def witness_folder(self) -> Path:
+        return self.data / "witness"
 
 
 def load_city(path: Path, *, data: Path | None = None) -> City:

@@ -7,7 +7,11 @@
     │   ├── LogFullError            the disk is full; nothing was appended, and the log goes on
     │   ├── LogFailedError          a write or fsync failed; the log takes nothing more until it is opened anew
     │   └── EntryNotHeldError       an lsn before the log's first or after its last
-    └── ConfigurationDamagedError   the configuration file cannot be trusted
+    ├── ConfigurationDamagedError   the configuration file cannot be trusted
+    └── WitnessError
+        ├── WitnessLostError        the witness cannot be asked now, or is one that this centre does not trust
+        ├── WitnessRefusedError     the witness does not do what it was asked; nothing changed
+        └── WitnessDamagedError     a file of the witness, or of its identity, cannot be written or trusted
 
 Bytes that are no entry raise `replication.codec.CodecError`; `LogDamagedError` adds the file to it.
 """
@@ -82,6 +86,51 @@ class EntryNotHeldError(LogError):
 
 class ConfigurationDamagedError(ReplicationError):
     hint = "keep the file as it is; seed this centre from its peer"
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.file} is damaged: {self.reason}"
+
+
+class WitnessError(ReplicationError):
+    pass
+
+
+class WitnessLostError(WitnessError):
+    """`address` is the witness's; whether a change asked for was made is unknown."""
+
+    definite = False
+    hint = "check that the witness runs and can be reached; `cityhub status` says how this centre sees it"
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the witness at {self.address} cannot be asked: {self.reason}"
+
+
+class WitnessRefusedError(WitnessError):
+    hint = "`cityhub status` shows which configurations and which witness each centre knows"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the witness refuses: {self.reason}"
+
+
+class WitnessDamagedError(WitnessError):
+    """What was being written to `file` may or may not be there."""
+
+    definite = False
+    hint = "keep the file as it is, move it away, and rebuild the witness from both centres"
 
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(file, reason)

@@ -14,6 +14,8 @@ class ReplicationLimits:
     # Its process is gone when a connection ended and this many new ones were refused within this time.
     refused_times: int = 3
     refused_for_ms: int = 120
+    # A call to the witness that takes longer has failed; so has a stream that brings no view for `suspect_after_ms`.
+    witness_call_ms_max: int = 1000
     # After a change of leader, silence alone makes no other one for this long. A process that is gone still does.
     hold_down_ms: int = 5000
     # A hand-over that the witness has not granted by then is called off, and writes go on here.

@@ -1,4 +1,4 @@
-"""Replication over gRPC: the only module of this package where protobuf meets the domain.
+"""Replication over gRPC: the two streams of a log between its centres.
 
 Each centre opens one stream a log to its peer and sends appends on it while it leads; acks come back on the same
 stream. Streams are reopened for ever. Bytes that fail their checksums end the stream: the leader sends them again.
@@ -15,9 +15,10 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 
 from replication.codec import CodecError, decode_entries, encode_entries
 from replication.core.messages import Ack, Append, Message
-from replication.core.types import Configuration, Entry, EntryId, EpochStart
+from replication.core.types import Entry, EntryId, EpochStart
 from replication.rpc.v1 import replication_pb2 as pb
 from replication.rpc.v1 import replication_pb2_grpc as pb_grpc
+from replication.wire import configuration_from_pb, configuration_to_pb
 
 _CENTRE_KEY: Final = "cityhub-centre"
 _INLINE_BYTES_MAX: Final = 128 << 10  # Checksums of more than this are computed off the event loop.
@@ -161,7 +162,7 @@ async def _chain(first: pb.Append, rest: AsyncIterator[pb.Append]) -> AsyncItera
 def _append_to_pb(message: Append) -> pb.Append:
     return pb.Append(
         log=message.log,
-        configuration=_configuration_to_pb(message.configuration),
+        configuration=configuration_to_pb(message.configuration),
         previous=pb.EntryId(lsn=message.previous.lsn, epoch=message.previous.epoch, hash=message.previous.hash),
         commit_lsn=message.commit_lsn,
         entries=encode_entries(message.entries),
@@ -176,7 +177,7 @@ async def _append_from_pb(request: pb.Append) -> Append:
         entries = _decode(request.entries, previous)
     return Append(
         log=request.log,
-        configuration=_configuration_from_pb(request.configuration),
+        configuration=configuration_from_pb(request.configuration),
         previous=previous,
         commit_lsn=request.commit_lsn,
         entries=entries,
@@ -190,7 +191,7 @@ def _decode(data: bytes, previous: EntryId) -> tuple[Entry, ...]:
 def _ack_to_pb(message: Ack) -> pb.Ack:
     return pb.Ack(
         log=message.log,
-        configuration=_configuration_to_pb(message.configuration),
+        configuration=configuration_to_pb(message.configuration),
         accepted=message.accepted,
         durable_lsn=message.durable_lsn,
         end=pb.EntryId(lsn=message.end.lsn, epoch=message.end.epoch, hash=message.end.hash),
@@ -201,29 +202,11 @@ def _ack_to_pb(message: Ack) -> pb.Ack:
 def _ack_from_pb(reply: pb.Ack) -> Ack:
     return Ack(
         log=reply.log,
-        configuration=_configuration_from_pb(reply.configuration),
+        configuration=configuration_from_pb(reply.configuration),
         accepted=reply.accepted,
         durable_lsn=reply.durable_lsn,
         end=EntryId(lsn=reply.end.lsn, epoch=reply.end.epoch, hash=reply.end.hash),
         epochs=tuple(EpochStart(epoch=start.epoch, first_lsn=start.first_lsn) for start in reply.epochs),
-    )
-
-
-def _configuration_to_pb(configuration: Configuration) -> pb.Configuration:
-    return pb.Configuration(
-        version=configuration.version,
-        epoch=configuration.epoch,
-        leader=configuration.leader,
-        in_sync=sorted(configuration.in_sync),
-    )
-
-
-def _configuration_from_pb(message: pb.Configuration) -> Configuration:
-    return Configuration(
-        version=message.version,
-        epoch=message.epoch,
-        leader=message.leader,
-        in_sync=frozenset(message.in_sync),
     )
 
 

@@ -16,7 +16,16 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("replication", "hub", "simulator", "benchmarks")
 CORE_MAY_IMPORT = ("collections.abc", "dataclasses", "enum", "functools", "itertools", "replication.core", "typing")
 GENERATED_FOLDERS = ("hub.rpc", "replication.rpc")
-MAY_IMPORT_GENERATED = ("hub.service", "hub.client", "hub.query.flight", "replication.transport")
+MAY_IMPORT_GENERATED = (
+    "hub.service",
+    "hub.client",
+    "hub.query.flight",
+    "replication.transport",
+    "replication.wire",
+    "replication.witness_client",
+    "replication.witness_service",
+    "replication.witness_wire",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
