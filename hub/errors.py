@@ -64,12 +64,13 @@ class LimitError(HubError):
 
 
 class NotLeaderError(HubError):
-    """`leader` is the centre to ask instead, `address` its gRPC address."""
+    """`leader` is the centre to ask instead, `address` its gRPC address. `definite` as in UnavailableError."""
 
     reason = "NOT_LEADER"
 
-    def __init__(self, message: str, *, leader: str, address: str, hint: str = "") -> None:
+    def __init__(self, message: str, *, leader: str, address: str, hint: str = "", definite: bool = True) -> None:
         super().__init__(message, hint=hint)
+        self.definite = definite
         self.leader = leader
         self.address = address
 

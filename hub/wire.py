@@ -63,14 +63,13 @@ def error_of(status: Status) -> HubError:
     if not any(detail.Unpack(info) for detail in status.details if detail.Is(ErrorInfo.DESCRIPTOR)):
         return HubError(status.message or "unknown error")
     facts = dict(info.metadata)
-    hint = facts.get("hint", "")
+    hint, definite = facts.get("hint", ""), facts.get("definite") == "true"
     kind = _BY_REASON.get(info.reason, HubError)
     if kind is NotLeaderError:
-        return NotLeaderError(
-            status.message, leader=facts.get("leader", ""), address=facts.get("address", ""), hint=hint
-        )
+        leader, address = facts.get("leader", ""), facts.get("address", "")
+        return NotLeaderError(status.message, leader=leader, address=address, hint=hint, definite=definite)
     if kind is UnavailableError:
-        return UnavailableError(status.message, hint=hint, definite=facts.get("definite") == "true")
+        return UnavailableError(status.message, hint=hint, definite=definite)
     return kind(status.message, hint=hint)
 
 

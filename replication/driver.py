@@ -3,6 +3,7 @@
 Five tasks share the state, all in one event loop: the writer persists (one fsync for all that is queued), the
 shipper sends, the applier applies what is committed, the asker asks the witness, the ticker sends heartbeats. Every
 event goes through `_step`, which runs the effects in order; what takes time is queued and reported back as an event.
+The ticker also asks `suspicion` whether the peer is missing.
 
 This module does no I/O of its own: disk, link, clock and witness are ports.
 """
@@ -11,7 +12,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import assert_never
+from typing import Final, TypeVar, assert_never
 
 import structlog
 
@@ -22,6 +23,7 @@ from replication.core.effects import (
     Effect,
     Halt,
     Persist,
+    Proved,
     SaveConfiguration,
     SendAck,
     Ship,
@@ -34,18 +36,28 @@ from replication.core.events import (
     Connected,
     Disconnected,
     Event,
+    HandOverAsked,
+    HandOverCalledOff,
+    PeerMissing,
     Persisted,
+    ProofAsked,
     Proposed,
     Tick,
 )
 from replication.core.messages import Append, Message
-from replication.core.state import Leader, Replica
+from replication.core.state import Leader, Replica, may_propose, members
 from replication.core.step import step
-from replication.core.types import Entry, EntryId, Kind
-from replication.errors import LogFullError, NotLeadingError, ReplicationError
+from replication.core.types import Configuration, Entry, EntryId, Kind
+from replication.errors import LogFullError, NotLeadingError, ReplicationError, WitnessError
 from replication.limits import ReplicationLimits
+from replication.observation import LogReport, View
 from replication.ports import Clock, Disk, Link, Witness
+from replication.suspicion import Suspicion
 from replication.tail import Tail
+
+Result = TypeVar("Result")
+
+_HAND_OVER_POLL_S: Final = 0.005
 
 Apply = Callable[[str, Sequence[Entry]], Awaitable[None]]
 """Applies committed entries of the named log, in order, each exactly once over any crash."""
@@ -64,7 +76,11 @@ class Driver:
         witness: Witness,
         apply: Apply,
         limits: ReplicationLimits,
+        changed: Callable[[], None] = lambda: None,
+        first_probe: int = 1,
     ) -> None:
+        """`changed` is called after each change of configuration, role or pending. `first_probe` is a number that no
+        earlier start of this log counted to: a random one of 62 bits."""
         self.state = replica
         self.applied_lsn = replica.commit_lsn
         self.connected = False
@@ -75,13 +91,18 @@ class Driver:
         self._witness = witness
         self._apply = apply
         self._limits = limits
+        self._changed = changed
+        self._suspicion = Suspicion(replica.log, limits, clock.now_s())
+        self._reason = "asked for by the operator"
+        self._first_probe = self._probe = first_probe
+        self._proofs: deque[tuple[int, asyncio.Future[bool]]] = deque()
         self._tail = Tail(limits.tail_bytes_max)
         self._logger = structlog.get_logger().bind(log=replica.log, centre=replica.centre)
         self._to_write: deque[Persist | Truncate] = deque()
         self._to_write_bytes = 0
         self._written_lsn = replica.end.lsn
         self._to_ship: Ship | None = None
-        self._to_ask: AskWitness | None = None
+        self._to_ask: tuple[Configuration, str] | None = None
         self._proposals: deque[tuple[Entry, asyncio.Future[None]]] = deque()
         self._flight_bytes = 0
         self._applied_waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -106,13 +127,47 @@ class Driver:
         return isinstance(self.state.role, Leader)
 
     @property
+    def takes_proposals(self) -> bool:
+        return may_propose(self.state)
+
+    @property
     def blocked(self) -> str:
-        """Why nothing can be written now, or an empty string."""
-        if self.state.halted or self.disk_full:
-            return self.state.halted or self.disk_full
-        if self.leads and not self.connected and self.state.peer in self.state.configuration.in_sync:
-            return f"{self.state.peer} is in sync and cannot be reached"
+        """Why nothing can be written through this centre now, or an empty string."""
+        state = self.state
+        if state.halted or self.disk_full:
+            return state.halted or self.disk_full
+        if state.blank:
+            return "this centre's disk was lost: it leads nothing until it holds everything again"
+        if self.leads and not self.connected and state.peer in members(state):
+            return f"{state.peer} is in sync and cannot be reached"
+        if not self.leads and not self.connected and state.centre not in state.configuration.in_sync:
+            return (
+                f"{state.peer} leads epoch {state.configuration.epoch} alone and cannot be reached: this centre may "
+                f"lack entries and must not lead"
+            )
         return ""
+
+    @property
+    def suspected(self) -> str:
+        """Why the peer would be taken for missing, or an empty string."""
+        now_s = self._clock.now_s()
+        return self._suspicion.verdict(now_s, leads=self.leads) or self._suspicion.here(now_s)[0]
+
+    @property
+    def epoch_lsn(self) -> int:
+        """Where the current epoch began, once its first entry is in the log: all before it was inherited."""
+        starts = [start.first_lsn for start in self.state.epochs if start.epoch == self.state.configuration.epoch]
+        return starts[0] if starts else self.state.end.lsn
+
+    def report(self) -> LogReport:
+        state = self.state
+        return LogReport(
+            log=state.log,
+            configuration=state.configuration,
+            end_lsn=state.end.lsn,
+            commit_lsn=state.commit_lsn,
+            fit=not (state.halted or state.blank),
+        )
 
     @property
     def waiting(self) -> int:
@@ -140,12 +195,13 @@ class Driver:
     ) -> tuple[int, asyncio.Future[None]]:
         """Appends one entry; the future resolves when it is committed. `payload_hash` as in `make_entry`.
 
-        Raises NotLeadingError, or ReplicationError when the log has halted: then nothing was appended.
+        Raises NotLeadingError, or ReplicationError when the log has halted or is being handed over: then nothing was
+        appended.
         """
-        if self.state.halted:
-            raise ReplicationError(self.state.halted)
         if not self.leads:
             raise NotLeadingError(self.state.log, self.state.configuration.leader)
+        if not self.takes_proposals:
+            raise ReplicationError(self.state.halted or self.blocked or f"log {self.state.log} is being handed over")
         epoch = self.state.configuration.epoch
         entry = make_entry(after=self.state.end, epoch=epoch, kind=kind, payload=payload, payload_hash=payload_hash)
         committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -158,6 +214,60 @@ class Driver:
         """Waits until another proposal may be made without passing `flight_bytes_max`."""
         while self._flight_bytes >= self._limits.flight_bytes_max:
             await self._wait_for_progress()
+
+    async def prove(self) -> int:
+        """Proves that this centre leads, after the call, and returns the lsn that a read must have applied to see
+        all that was acknowledged before it. Waits for the proof as long as it takes.
+
+        Raises NotLeadingError or WitnessError.
+        """
+        epoch = self.state.configuration.epoch
+        lsn = max(self.state.commit_lsn, self.epoch_lsn)
+        proved = False
+        while not proved:
+            if not self.leads or self.state.blank or self.state.configuration.epoch != epoch:
+                raise NotLeadingError(self.state.log, self.state.configuration.leader)
+            if self.state.peer in members(self.state):
+                proved = await self._ask_peer()
+            else:
+                version = self.state.configuration.version
+                stands = await self._witness.configuration(self.state.log)
+                self._step(ConfigurationLearned(configuration=stands))
+                proved = stands.version == version
+        return lsn
+
+    def _ask_peer(self) -> asyncio.Future[bool]:
+        """Whether an ack of this epoch proved it; False when the configuration changed first."""
+        self._probe += 1
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._proofs.append((self._probe, answer))
+        self._step(ProofAsked(probe=self._probe))
+        return answer
+
+    async def hand_over(self) -> bool:
+        """Hands the log to the peer: nothing is proposed any more, the peer confirms the end, the witness grants it.
+        Whether another leads on return; if not, it was called off and this centre leads on."""
+        self._step(HandOverAsked())
+        deadline_s = self._clock.now_s() + self._limits.hand_over_ms_max / 1000
+        while self.leads and not self.state.halted and self._clock.now_s() < deadline_s:
+            await self._clock.sleep(_HAND_OVER_POLL_S)
+        self._step(HandOverCalledOff())
+        return not self.leads
+
+    async def lead(self) -> bool:
+        """The operator's wish that this centre leads, without waiting for suspicion. Whether it does on return."""
+        self._reason = "asked for by the operator"
+        deadline_s = self._clock.now_s() + self._limits.hand_over_ms_max / 1000
+        while not self.leads and self._clock.now_s() < deadline_s:
+            self._step(PeerMissing())
+            await self._clock.sleep(_HAND_OVER_POLL_S)
+        return self.leads
+
+    async def force(self, configuration: Configuration, reason: str) -> bool:
+        """Asks for a configuration on the operator's responsibility; whether it stands. Raises WitnessError."""
+        stands = await self._witness.compare_and_swap(self.state.log, configuration, reason)
+        self._step(ConfigurationLearned(configuration=stands))
+        return stands == configuration
 
     async def applied(self, lsn: int) -> None:
         """Waits until the entry at `lsn` is applied here."""
@@ -181,6 +291,7 @@ class Driver:
         while self._to_write_bytes > self._limits.persist_backlog_bytes_max:
             await self._wait_for_progress()
         self._heard_s = self._clock.now_s()
+        self._suspicion.heard(self._heard_s)
         if isinstance(message, Append):
             self._step(AppendReceived(message=message))
         else:
@@ -190,13 +301,38 @@ class Driver:
         self.connected = up
         self._step(Connected() if up else Disconnected())
 
+    def gone(self) -> None:
+        """A connection to the peer ended and new ones were refused."""
+        self._suspicion.gone(self._clock.now_s())
+        self._suspect()
+
+    def observe(self, view: View) -> None:
+        """What the witness says."""
+        self._suspicion.observed(view.peer, self._clock.now_s(), maintenance=view.maintenance)
+        for log, standing in view.standings:
+            if log == self.state.log:
+                self._step(ConfigurationLearned(configuration=standing))
+        self._suspect()
+
+    def witness_lost(self) -> None:
+        self._suspicion.witness_lost()
+
+    def _suspect(self) -> None:
+        if verdict := self._suspicion.verdict(self._clock.now_s(), leads=self.leads):
+            self._reason = f"{self.state.peer} is missing: {verdict}"
+            self._step(PeerMissing())
+
     # --- Events and effects -------------------------------------------------------------------------------------
 
     def _step(self, event: Event) -> None:
-        matched_before = self._matched()
+        before, matched_before = self.state, self._matched()
         self.state, effects = step(self.state, event)
+        if self.state.configuration.epoch != before.configuration.epoch:
+            self._to_ship = None
         for effect in effects:
             self._run(effect)
+        if self.state.configuration is not before.configuration or self.state.pending != before.pending:
+            self._reconfigured(before)
         if self._matched() != matched_before or self._matched() == self.state.end.lsn:
             self._matched_s = self._clock.now_s()
 
@@ -220,13 +356,43 @@ class Driver:
             case Commit():
                 self._committed(effect.lsn)
             case AskWitness():
-                self._to_ask = effect
+                self._to_ask = effect.configuration, self._reason_of(effect.configuration)
                 self._ask_due.set()
+            case Proved():
+                self._proved(effect.probe)
             case Halt():
                 self._logger.error("halted", reason=effect.reason)
                 self._fail_proposals(ReplicationError(effect.reason))
+                self._changed()
             case _:
                 assert_never(effect)
+
+    def _reconfigured(self, before: Replica) -> None:
+        now = self.state.configuration
+        while self._proofs:
+            _resolve(self._proofs.popleft()[1], False)
+        if now.epoch != before.configuration.epoch:
+            self._suspicion.leader_changed(self._clock.now_s())
+            self._fail_proposals(NotLeadingError(self.state.log, now.leader, definite=False))
+            self._progress.set()
+            if isinstance(self.state.role, Leader) and self.connected and not self.state.role.streaming:
+                self._step(Connected())
+            self._begin_epoch()
+        self._changed()
+
+    def _reason_of(self, asked: Configuration) -> str:
+        """For the witness's history."""
+        if asked.in_sync > self.state.configuration.in_sync:
+            return f"{self.state.peer} holds everything again"
+        if asked.leader != self.state.centre:
+            return f"the disk at {self.state.centre} was lost" if self.state.blank else "handed over"
+        return self._reason
+
+    def _proved(self, probe: int) -> None:
+        """An ack that echoes a probe of this start proves it and all before it."""
+        if probe > self._first_probe:
+            while self._proofs and self._proofs[0][0] <= probe:
+                _resolve(self._proofs.popleft()[1], True)
 
     def _queue_write(self, work: Persist | Truncate, size_bytes: int) -> None:
         self._to_write.append(work)
@@ -245,8 +411,7 @@ class Driver:
         while self._proposals and self._proposals[0][0].lsn <= lsn:
             entry, future = self._proposals.popleft()
             self._flight_bytes -= entry.size_bytes
-            if not future.done():
-                future.set_result(None)
+            _resolve(future, None)
         self._apply_due.set()
         self._progress.set()
 
@@ -259,7 +424,7 @@ class Driver:
 
     def _begin_epoch(self) -> None:
         """A leadership starts with an entry of its own, so that a standby's older tail meets a conflict."""
-        if self.leads and self.state.end.epoch != self.state.configuration.epoch:
+        if self.takes_proposals and self.state.end.epoch != self.state.configuration.epoch:
             facts = {"epoch": self.state.configuration.epoch, "leader": self.state.centre}
             self.propose(Kind.EPOCH, json.dumps(facts).encode())
 
@@ -322,7 +487,7 @@ class Driver:
             self._to_ship = Ship(after_lsn=last, through_lsn=self._to_ship.through_lsn)
 
     async def _send(self, previous: EntryId, entries: tuple[Entry, ...]) -> None:
-        if self.leads:
+        if isinstance(self.state.role, Leader):
             await self._link.send(
                 Append(
                     log=self.state.log,
@@ -330,6 +495,8 @@ class Driver:
                     previous=previous,
                     commit_lsn=self.state.commit_lsn,
                     entries=entries,
+                    probe=self.state.role.probe,
+                    relied_on=self.state.peer in members(self.state),
                 )
             )
 
@@ -351,8 +518,13 @@ class Driver:
             await self._ask_due.wait()
             self._ask_due.clear()
             assert self._to_ask is not None, "asked for nothing"
-            stands = await self._witness.compare_and_swap(self.state.log, self._to_ask.configuration)
-            self._step(ConfigurationLearned(configuration=stands))
+            try:
+                stands = await self._witness.compare_and_swap(self.state.log, *self._to_ask)
+            except WitnessError as error:
+                self._logger.warning("witness lost", error=str(error))
+                await self._clock.sleep(self._limits.heartbeat_ms / 1000)
+            else:
+                self._step(ConfigurationLearned(configuration=stands))
 
     def _set_applied(self, lsn: int) -> None:
         self.applied_lsn = lsn
@@ -364,8 +536,10 @@ class Driver:
     async def _ticker(self) -> None:
         while True:
             await self._clock.sleep(self._limits.heartbeat_ms / 1000)
+            self._suspicion.tick(self._clock.now_s())
             if self._to_ship is None:
                 self._step(Tick())
+            self._suspect()
 
     # --- Small helpers ------------------------------------------------------------------------------------------
 
@@ -387,3 +561,8 @@ class Driver:
 
     def _matched(self) -> int:
         return self.state.role.matched_lsn if isinstance(self.state.role, Leader) else self.state.end.lsn
+
+
+def _resolve(future: asyncio.Future[Result], result: Result) -> None:
+    if not future.done():
+        future.set_result(result)

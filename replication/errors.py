@@ -31,10 +31,11 @@ class NotLeadingError(ReplicationError):
 
     hint = "ask the leader"
 
-    def __init__(self, log: str, leader: str) -> None:
+    def __init__(self, log: str, leader: str, *, definite: bool = True) -> None:
         super().__init__(log, leader)
         self.log = log
         self.leader = leader
+        self.definite = definite
 
     def __str__(self) -> str:
         return f"log {self.log} is led by {self.leader}"

@@ -50,7 +50,8 @@ class Witness(Protocol):
     """Holds the configuration of each log and changes it by compare-and-swap on the version."""
 
     async def configuration(self, log: str) -> Configuration:
-        """The configuration that stands."""
+        """The configuration that stands at some time after the call. Raises WitnessLostError."""
 
-    async def compare_and_swap(self, log: str, configuration: Configuration) -> Configuration:
-        """Puts `configuration` in force if the version before it stands; the one that stands then."""
+    async def compare_and_swap(self, log: str, configuration: Configuration, reason: str) -> Configuration:
+        """Puts `configuration` in force if the version before it stands; the one that stands then. `reason` is kept
+        in the witness's history. Raises WitnessLostError: the request may be granted all the same."""

@@ -1,7 +1,8 @@
 """Replication over gRPC: the two streams of a log between its centres.
 
 Each centre opens one stream a log to its peer and sends appends on it while it leads; acks come back on the same
-stream. Streams are reopened for ever. Bytes that fail their checksums end the stream: the leader sends them again.
+stream. Streams are reopened for ever; where new connections are refused, the peer's process is gone. Bytes that fail
+their checksums end the stream: the leader sends them again.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 from replication.codec import CodecError, decode_entries, encode_entries
 from replication.core.messages import Ack, Append, Message
 from replication.core.types import Entry, EntryId, EpochStart
+from replication.limits import ReplicationLimits
+from replication.probing import refused
 from replication.rpc.v1 import replication_pb2 as pb
 from replication.rpc.v1 import replication_pb2_grpc as pb_grpc
 from replication.wire import configuration_from_pb, configuration_to_pb
@@ -23,7 +26,7 @@ from replication.wire import configuration_from_pb, configuration_to_pb
 _CENTRE_KEY: Final = "cityhub-centre"
 _INLINE_BYTES_MAX: Final = 128 << 10  # Checksums of more than this are computed off the event loop.
 _RECONNECT_MIN_S: Final = 0.05
-_RECONNECT_MAX_S: Final = 1.0
+_RECONNECT_MAX_S: Final = 0.5
 _CONNECTION_ERRORS: Final = (grpc.aio.AioRpcError, asyncio.InvalidStateError, ConnectionError)
 
 CHANNEL_OPTIONS: Final = (
@@ -46,13 +49,19 @@ class Receiver(Protocol):
 
     def connection(self, *, up: bool) -> None: ...
 
+    def gone(self) -> None: ...
+
 
 class GrpcLink:
     """The two streams of one log: the one this centre opened, and the one its peer opened."""
 
-    def __init__(self, log: str, centre: str, channel: grpc.aio.Channel) -> None:
+    def __init__(
+        self, log: str, centre: str, channel: grpc.aio.Channel, *, peer_address: str, limits: ReplicationLimits
+    ) -> None:
         self._log = log
         self._centre = centre
+        self._peer_address = peer_address
+        self._limits = limits
         self._stub = pb_grpc.ReplicationServiceStub(channel)
         self._outbound: grpc.aio.StreamStreamCall[pb.Append, pb.Ack] | None = None
         self._replies: asyncio.Queue[pb.Ack | None] | None = None
@@ -77,10 +86,21 @@ class GrpcLink:
             )
             async for attempt in retrying:
                 with attempt:
-                    call = self._stub.Replicate(metadata=((_CENTRE_KEY, self._centre),))
-                    if _CENTRE_KEY not in dict(await call.initial_metadata()):  # As of a call that found nobody.
-                        raise ConnectionError(await call.details())
+                    call = await self._connect(receiver)
             await self._converse(call, receiver)
+
+    async def _connect(self, receiver: Receiver) -> "grpc.aio.StreamStreamCall[pb.Append, pb.Ack]":
+        call: grpc.aio.StreamStreamCall[pb.Append, pb.Ack]
+        call = self._stub.Replicate(metadata=((_CENTRE_KEY, self._centre),))
+        try:
+            if _CENTRE_KEY not in dict(await call.initial_metadata()):  # As of a call that found nobody.
+                raise ConnectionError(await call.details())
+        except _CONNECTION_ERRORS:
+            limits = self._limits
+            if await refused(self._peer_address, times=limits.refused_times, within_ms=limits.refused_for_ms):
+                receiver.gone()
+            raise
+        return call
 
     async def serve(self, requests: AsyncIterator[pb.Append], receiver: Receiver) -> AsyncIterator[pb.Ack]:
         """Serves the stream that the peer opened; a newer one takes its place."""
@@ -166,6 +186,8 @@ def _append_to_pb(message: Append) -> pb.Append:
         previous=pb.EntryId(lsn=message.previous.lsn, epoch=message.previous.epoch, hash=message.previous.hash),
         commit_lsn=message.commit_lsn,
         entries=encode_entries(message.entries),
+        probe=message.probe,
+        relied_on=message.relied_on,
     )
 
 
@@ -181,6 +203,8 @@ async def _append_from_pb(request: pb.Append) -> Append:
         previous=previous,
         commit_lsn=request.commit_lsn,
         entries=entries,
+        probe=request.probe,
+        relied_on=request.relied_on,
     )
 
 
@@ -196,6 +220,8 @@ def _ack_to_pb(message: Ack) -> pb.Ack:
         durable_lsn=message.durable_lsn,
         end=pb.EntryId(lsn=message.end.lsn, epoch=message.end.epoch, hash=message.end.hash),
         epochs=[pb.EpochStart(epoch=start.epoch, first_lsn=start.first_lsn) for start in message.epochs],
+        probe=message.probe,
+        blank=message.blank,
     )
 
 
@@ -207,6 +233,8 @@ def _ack_from_pb(reply: pb.Ack) -> Ack:
         durable_lsn=reply.durable_lsn,
         end=EntryId(lsn=reply.end.lsn, epoch=reply.end.epoch, hash=reply.end.hash),
         epochs=tuple(EpochStart(epoch=start.epoch, first_lsn=start.first_lsn) for start in reply.epochs),
+        probe=reply.probe,
+        blank=reply.blank,
     )
 
 

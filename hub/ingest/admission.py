@@ -1,16 +1,19 @@
-"""The door of one log at its leader: exchanges in, receipts out.
+"""The door of one log at a centre: exchanges in, receipts out.
 
 Exchanges wait in a queue; one task takes all that is there, groups it (`group`, in a thread) and proposes the
 entries. Grouping runs while the entries before are being persisted and shipped, so batches grow with the load. An
 exchange that was accepted before is answered with its first outcome. One that is not acknowledged in time is
 answered with a retryable error; its entry stays in the log and may still be committed.
+
+A leadership begins with learning which exchanges the log holds: those of the store, and of the entries after it. While
+the log is being handed over, what comes is held; where another centre leads, what was held or is unanswered is told so.
 """
 
 import asyncio
 import functools
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -53,7 +56,7 @@ class Admission:
         *,
         contracts: Contracts,
         outcomes: Outcomes,
-        sequences: Sequences,
+        accepted: Callable[[], Awaitable[Sequences]],
         limits: IngestLimits,
         disk_free_bytes: Callable[[], int],
         address_of: Callable[[str], str],
@@ -62,7 +65,10 @@ class Admission:
         self._log = driver.state.log
         self._contracts = contracts
         self._outcomes = outcomes
-        self._sequences = sequences
+        self._accepted = accepted
+        self._sequences = Sequences()
+        self._inherited_lsn = 0
+        self._lookups: set[asyncio.Task[None]] = set()
         self._limits = limits
         self._disk_free_bytes = disk_free_bytes
         self._address_of = address_of
@@ -102,11 +108,14 @@ class Admission:
 
     async def run(self) -> None:
         """Until cancelled."""
-        for entry in await self._driver.entries_after(self._driver.applied_lsn):
-            _remember(self._sequences, entry)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._grouping())
+            tasks.create_task(self._leading())
             tasks.create_task(self._expiring())
+
+    def role_changed(self) -> None:
+        """To be called when the driver's role or its willingness to take proposals may have changed."""
+        self._due.set()
+        self._landing.set()
 
     def _refusal(self, exchange: Exchange) -> HubError | None:
         if not self._driver.leads:
@@ -118,21 +127,54 @@ class Admission:
             )
         return None
 
-    async def _grouping(self) -> None:
+    async def _leading(self) -> None:
         while True:
-            await self._due.wait()
-            self._due.clear()
-            while self._queue:
-                exchanges = await self._new_ones(self._take())
-                if exchanges:
-                    self._propose(await self._build(exchanges))
-                await self._driver.room()
-                await self._worth_a_group()
+            while not self._driver.takes_proposals:
+                await self._something()
+            await self._learn()
+            while self._driver.leads:
+                if self._queue:
+                    await self._group()
+                else:
+                    await self._something()
+            self._refuse_queue()
+
+    async def _something(self) -> None:
+        """Waits for an exchange or a change of roles."""
+        self._due.clear()
+        await self._due.wait()
+
+    async def _learn(self) -> None:
+        """Which exchanges the log holds, committed or not."""
+        applied_lsn = self._driver.applied_lsn
+        sequences = await self._accepted()
+        for entry in await self._driver.entries_after(applied_lsn):
+            _remember(sequences, entry)
+        self._sequences, self._inherited_lsn = sequences, self._driver.state.end.lsn
+
+    async def _group(self) -> None:
+        exchanges = self._new_ones(self._take())
+        if exchanges:
+            group = await self._build(exchanges)
+            while self._driver.leads and not self._driver.takes_proposals and not self._driver.state.halted:
+                await self._something()  # It is being handed over.
+            self._propose(group)
+        await self._driver.room()
+        await self._worth_a_group()
+
+    def _refuse_queue(self) -> None:
+        error = self._not_leader(self._driver.state.configuration.leader)
+        while self._queue:
+            exchange, _ = self._queue.popleft()
+            exchange.reply(Receipt(sequence=exchange.sequence, log=self._log, error=error))
+        self._queue_bytes = 0
+        self._taken.set()
 
     async def _worth_a_group(self) -> None:
         """Waits while entries are on their way and what is queued would make a small one: it costs the same as a
         large one, and the exchanges that come meanwhile join it."""
-        while self._queue_bytes < self._limits.entry_bytes_max and self._flying >= self._limits.small_entries_in_flight:
+        limits = self._limits
+        while self._queue_bytes < limits.entry_bytes_max and self._flying >= limits.small_entries_in_flight:
             self._landing.clear()
             await self._landing.wait()
 
@@ -153,7 +195,7 @@ class Admission:
         self._taken.set()
         return taken
 
-    async def _new_ones(self, exchanges: list[Exchange]) -> list[Exchange]:
+    def _new_ones(self, exchanges: list[Exchange]) -> list[Exchange]:
         """Answers the exchanges that were accepted before; the others are returned."""
         if not any(self._sequences.contains(*exchange.key) for exchange in exchanges):
             return exchanges
@@ -167,7 +209,9 @@ class Admission:
             else:
                 applied.append(exchange)
         if applied:
-            await self._answer_from_ledger(applied)
+            lookup = asyncio.create_task(self._answer_from_ledger(applied))
+            self._lookups.add(lookup)
+            lookup.add_done_callback(self._lookups.discard)
         return new
 
     def _answer_with(self, exchange: Exchange, flight: _Flight, first: Accepted) -> None:
@@ -182,10 +226,16 @@ class Admission:
         self._fly(flight.lsn, (again,), flight.committed, duplicate=True)
 
     async def _answer_from_ledger(self, exchanges: list[Exchange]) -> None:
-        await self._driver.applied(self._driver.state.commit_lsn)  # What is committed is about to be in the ledger.
-        receipts = await asyncio.to_thread(self._outcomes, [exchange.key for exchange in exchanges])
+        """An inherited entry may not be committed yet; a committed one is about to be in the ledger."""
+        try:
+            async with asyncio.timeout(self._limits.write_wait_ms_max / 1000):
+                await self._driver.applied(max(self._inherited_lsn, self._driver.state.commit_lsn))
+            receipts = await asyncio.to_thread(self._outcomes, [exchange.key for exchange in exchanges])
+        except TimeoutError:
+            receipts = {}
         for exchange in exchanges:
-            exchange.reply(receipts[exchange.key])
+            late = Receipt(sequence=exchange.sequence, log=self._log, error=self._too_late(definite=False))
+            exchange.reply(receipts.get(exchange.key, late))
 
     async def _build(self, exchanges: list[Exchange]) -> Group:
         build = functools.partial(
@@ -206,9 +256,9 @@ class Admission:
             try:
                 self._propose_entry(entry)
             except NotLeadingError as error:
-                self._refuse(entry, self._not_leader(error.leader))
+                self._answer_all(entry.accepted, self._not_leader(error.leader))
             except ReplicationError as error:
-                self._refuse(entry, UnavailableError(str(error), hint="ask the operator"))
+                self._answer_all(entry.accepted, UnavailableError(str(error), hint="ask the operator"))
 
     def _propose_entry(self, entry: PreparedEntry) -> None:
         free = self._disk_free_bytes()
@@ -241,8 +291,10 @@ class Admission:
                 del self._in_flight[accepted.exchange.key]
         if not flight.answered and not done.cancelled():
             flight.answered = True
-            if failed is not None:
-                self._answer_all(flight, UnavailableError(str(failed), definite=False))
+            if isinstance(failed, NotLeadingError):
+                self._answer_all(flight.accepted, self._not_leader(failed.leader, definite=False))
+            elif failed is not None:
+                self._answer_all(flight.accepted, UnavailableError(str(failed), definite=False))
             else:
                 self._acknowledge(flight, duplicate=duplicate)
 
@@ -271,7 +323,7 @@ class Admission:
                 flight = self._flights.popleft()
                 if not flight.answered:
                     flight.answered = True
-                    self._answer_all(flight, self._too_late(definite=False))
+                    self._answer_all(flight.accepted, self._too_late(definite=False))
             while self._queue and self._queue[0][1] < now_s:
                 exchange, _ = self._queue.popleft()
                 self._queue_bytes -= exchange.size_bytes
@@ -286,16 +338,14 @@ class Admission:
             f"not acknowledged within {self._limits.write_wait_ms_max} ms: {cause}", hint=fate, definite=definite
         )
 
-    def _answer_all(self, flight: _Flight, error: HubError) -> None:
-        for accepted in flight.accepted:
-            accepted.exchange.reply(Receipt(sequence=accepted.exchange.sequence, log=self._log, error=error))
+    def _answer_all(self, accepted: tuple[Accepted, ...], error: HubError) -> None:
+        for one in accepted:
+            one.exchange.reply(Receipt(sequence=one.exchange.sequence, log=self._log, error=error))
 
-    def _refuse(self, entry: PreparedEntry, error: HubError) -> None:
-        for accepted in entry.accepted:
-            accepted.exchange.reply(Receipt(sequence=accepted.exchange.sequence, log=self._log, error=error))
-
-    def _not_leader(self, leader: str) -> NotLeaderError:
-        return NotLeaderError(f"log {self._log} is led by {leader}", leader=leader, address=self._address_of(leader))
+    def _not_leader(self, leader: str, *, definite: bool = True) -> NotLeaderError:
+        return NotLeaderError(
+            f"log {self._log} is led by {leader}", leader=leader, address=self._address_of(leader), definite=definite
+        )
 
 
 def _remember(sequences: Sequences, entry: Entry) -> None:

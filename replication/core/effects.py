@@ -64,10 +64,17 @@ class AskWitness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """This centre led, and nobody else did, at some time after `probe` was asked for."""
+
+    probe: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Halt:
     """The log must not be written here any more: somebody's disk lost what it had confirmed. Tell the operator."""
 
     reason: str
 
 
-Effect = SaveConfiguration | Truncate | Persist | SendAck | Ship | Commit | AskWitness | Halt
+Effect = SaveConfiguration | Truncate | Persist | SendAck | Ship | Commit | AskWitness | Proved | Halt

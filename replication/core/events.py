@@ -54,6 +54,24 @@ class ConfigurationLearned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProofAsked:
+    """Find out whether this leader still leads: `probe` is a number that no earlier question bore."""
+
+    probe: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOverAsked:
+    """The operator wants the peer to lead. Nothing is proposed from here on, until the leader changes or the
+    hand-over is called off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOverCalledOff:
+    """The hand-over took too long. It may still be granted: that changes no set, so that nothing depends on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeerMissing:
     """This centre and the witness have not heard the peer for as long as the configuration allows. It proves
     nothing: the witness's compare-and-swap decides what follows. Given again while it lasts."""
@@ -69,4 +87,7 @@ Event = (
     | Tick
     | ConfigurationLearned
     | PeerMissing
+    | ProofAsked
+    | HandOverAsked
+    | HandOverCalledOff
 )

@@ -6,13 +6,18 @@
 3. To go solo, or to take the standby back once it holds all that was committed, the leader makes the set it asks
    for durable as `pending`, asks the witness, and asks again until any newer version is learned: it never gives a
    request up, since the witness may still grant it.
-4. After a reconnect the leader probes with an empty append; the standby's answer tells where to ship from.
+4. A planned hand-over asks for the peer as leader of the next epoch with in_sync unchanged, once nothing is
+   proposed any more and the standby is durable at the end. No set changes: granted late, or never, nothing is lost.
+5. That it still leads is proved by an ack of this epoch that echoes a probe.
+6. A leader whose disk was lost commits nothing and asks for its peer to lead alone.
+7. After a reconnect the leader probes with an empty append; the standby's answer tells where to ship from.
 """
 
 from dataclasses import replace
 
-from replication.core.effects import AskWitness, Commit, Effect, Persist, SaveConfiguration, Ship
-from replication.core.events import AckReceived, Persisted, Proposed
+from replication.core.effects import AskWitness, Commit, Effect, Persist, Proved, SaveConfiguration, Ship
+from replication.core.events import AckReceived, Persisted, ProofAsked, Proposed
+from replication.core.messages import Ack
 from replication.core.state import (
     Leader,
     Replica,
@@ -21,12 +26,14 @@ from replication.core.state import (
     extend_epochs,
     halt,
     in_force_after,
+    may_propose,
     members,
     then,
 )
 
 
 def propose(state: Replica, event: Proposed) -> Step:
+    assert may_propose(state), "a proposal to a leader that takes none"
     first, last = event.entries[0], event.entries[-1]
     assert first.lsn == state.end.lsn + 1, "a proposal does not follow the end of the log"
     assert first.previous_hash == state.end.hash, "a proposal is not linked to the end of the log"
@@ -45,6 +52,15 @@ def acked(state: Replica, leader: Leader, event: AckReceived) -> Step:
     ack = event.message
     if ack.configuration.epoch != state.configuration.epoch:
         return state, ()  # An ack for another leadership proves nothing about this one.
+    after = _counted(state, replace(leader, peer_blank=ack.blank), ack)
+    if ack.blank:
+        after = then(after, go_solo)
+    if leader.probe and ack.probe <= leader.probe:
+        return then((state, (Proved(probe=ack.probe),)), lambda _: after)
+    return after
+
+
+def _counted(state: Replica, leader: Leader, ack: Ack) -> Step:
     if ack.end.epoch == state.configuration.epoch and ack.end.lsn > state.durable_lsn:
         return halt(
             state,
@@ -54,7 +70,7 @@ def acked(state: Replica, leader: Leader, event: AckReceived) -> Step:
     if not ack.accepted:
         start = common_prefix(state.epochs, state.durable_lsn, ack.epochs, ack.end.lsn)
         matched = min(leader.matched_lsn, start)  # A standby that was wiped holds less than it once confirmed.
-        rewound = Leader(sent_lsn=start, matched_lsn=matched, streaming=True)
+        rewound = replace(leader, sent_lsn=start, matched_lsn=matched, streaming=True, joining=False)
         if start < state.commit_lsn and state.peer in state.configuration.in_sync:
             return then(_advance(state, rewound, rewound=True), go_solo)
         return _advance(state, rewound, rewound=True)
@@ -65,15 +81,31 @@ def acked(state: Replica, leader: Leader, event: AckReceived) -> Step:
 
 def go_solo(state: Replica) -> Step:
     """Asks to lead alone, unless a request is under way or this centre is alone already."""
-    if state.pending is not None or state.peer not in state.configuration.in_sync:
+    if state.halted or state.pending is not None or state.peer not in state.configuration.in_sync:
         return state, ()
     return _ask(state, frozenset({state.centre}))
 
 
 def ask_again(state: Replica) -> Step:
+    assert isinstance(state.role, Leader), "only a leader asks again by itself"
     if state.pending is None:
+        return state, _handing_over(state, state.role)
+    return state, (AskWitness(configuration=in_force_after(state, state.pending, leader=state.centre)),)
+
+
+def ask_proof(state: Replica, leader: Leader, event: ProofAsked) -> Step:
+    return heartbeat(state, replace(leader, probe=event.probe))
+
+
+def hand_over(state: Replica, leader: Leader, *, wanted: bool) -> Step:
+    return _advance(state, replace(leader, handing_over=wanted))
+
+
+def resign(state: Replica) -> Step:
+    """Asked for by a leader that holds nothing: its peer is in sync and holds everything."""
+    if state.peer not in state.configuration.in_sync:
         return state, ()
-    return state, (AskWitness(configuration=in_force_after(state, state.pending, epoch=state.configuration.epoch)),)
+    return state, (AskWitness(configuration=in_force_after(state, frozenset({state.peer}), leader=state.peer)),)
 
 
 def reconfigured(state: Replica) -> Step:
@@ -117,12 +149,21 @@ def _advance(state: Replica, leader: Leader, *, rewound: bool = False) -> Step:
     if leader.joining and leader.matched_lsn >= after.commit_lsn and after.pending is None:
         asked, asking = _ask(after, frozenset({after.centre, after.peer}))
         return asked, (*effects, *asking)
-    return after, tuple(effects)
+    return after, (*effects, *_handing_over(after, leader))
+
+
+def _handing_over(state: Replica, leader: Leader) -> tuple[Effect, ...]:
+    both = state.configuration.in_sync
+    ready = leader.handing_over and state.peer in both and state.pending is None
+    if not ready or leader.matched_lsn < state.end.lsn:
+        return ()
+    return (AskWitness(configuration=in_force_after(state, both, leader=state.peer)),)
 
 
 def _joins(state: Replica, leader: Leader) -> bool:
     near = state.durable_lsn - leader.matched_lsn <= state.ship_window_entries_max
-    return leader.streaming and state.peer not in members(state) and (leader.joining or near)
+    may_join = leader.streaming and not leader.peer_blank and state.peer not in members(state)
+    return may_join and (leader.joining or near)
 
 
 def _ask(state: Replica, in_sync: frozenset[str]) -> Step:

@@ -5,21 +5,43 @@
    never acknowledged by a leader that still counts: it is cut, never at or below the commit lsn.
 3. An entry is acknowledged once it is durable and known to be the leader's own.
 4. Only what is durable here and committed by the leader is applied.
-5. A standby that its own configuration names in in_sync may ask to lead when the leader is missing.
+5. A standby whose disk was lost says so, until the leader relies on it no more; from then on it is one that has
+   much to catch up with.
+6. A standby that its own configuration names in in_sync may ask to lead when the leader is missing.
 """
 
 from dataclasses import replace
 
-from replication.core.effects import AskWitness, Commit, Effect, Persist, SendAck, Truncate
+from replication.core.effects import AskWitness, Commit, Effect, Persist, SaveConfiguration, SendAck, Truncate
 from replication.core.events import AppendReceived, Persisted
 from replication.core.messages import Ack, Append
-from replication.core.state import Replica, Standby, Step, cut_epochs, epoch_at, extend_epochs, halt, in_force_after
+from replication.core.state import (
+    Replica,
+    Standby,
+    Step,
+    cut_epochs,
+    epoch_at,
+    extend_epochs,
+    halt,
+    in_force_after,
+    then,
+)
 from replication.core.types import Entry, EntryId
 
 
 def received(state: Replica, standby: Standby, event: AppendReceived) -> Step:
     """The caller has adopted the message's configuration: its epoch is ours."""
     message = event.message
+    standby = replace(standby, probe=max(standby.probe, message.probe))
+    state = replace(state, role=standby)
+    if state.blank and not message.relied_on:
+        known = replace(state, blank=False)
+        save = SaveConfiguration(configuration=known.configuration, pending=None)
+        return then((known, (save,)), lambda after: _placed(after, standby, message))
+    return _placed(state, standby, message)
+
+
+def _placed(state: Replica, standby: Standby, message: Append) -> Step:
     previous = message.previous
     if previous.lsn > state.end.lsn or epoch_at(state.epochs, previous.lsn) != previous.epoch:
         return state, (SendAck(message=ack(state, standby, accepted=False)),)
@@ -47,10 +69,10 @@ def persisted(state: Replica, standby: Standby, event: Persisted) -> Step:
 
 def ask_to_lead(state: Replica) -> Step:
     """In the next epoch, alone. Nothing changes here until the witness has granted it."""
-    if state.centre not in state.configuration.in_sync:
+    if state.centre not in state.configuration.in_sync or state.blank:
         return state, ()
     alone = frozenset({state.centre})
-    return state, (AskWitness(configuration=in_force_after(state, alone, epoch=state.configuration.epoch + 1)),)
+    return state, (AskWitness(configuration=in_force_after(state, alone, leader=state.centre)),)
 
 
 def ack(state: Replica, standby: Standby, *, accepted: bool) -> Ack:
@@ -61,6 +83,8 @@ def ack(state: Replica, standby: Standby, *, accepted: bool) -> Ack:
         durable_lsn=min(state.durable_lsn, standby.verified_lsn),
         end=state.end,
         epochs=state.epochs,
+        probe=standby.probe,
+        blank=state.blank,
     )
 
 
@@ -79,7 +103,12 @@ def _before(message: Append, first: Entry) -> EntryId:
 def _extend(state: Replica, before: EntryId, new: tuple[Entry, ...]) -> Step:
     effects: list[Effect] = []
     if state.end.lsn > before.lsn:
-        assert before.lsn >= state.commit_lsn, "a committed entry would be cut"
+        if before.lsn < state.commit_lsn:
+            return halt(
+                state,
+                f"{state.peer} was made leader without entries {before.lsn + 1} to {state.commit_lsn}, which were "
+                f"acknowledged and stand here: wipe this centre's copy to seed it anew, once they are saved",
+            )
         effects.append(Truncate(after_lsn=before.lsn))
         state = replace(
             state,

@@ -13,21 +13,28 @@ class Leader:
 
     `streaming` is False until the standby's position is known in this connection; nothing is shipped before.
     `joining`: a standby that is not in sync has nearly caught up; nothing is committed without it from here on, so
-    that it can be asked back in once it holds all that was committed.
+    that it can be asked back in once it holds all that was committed. `probe`: the newest question whether this
+    centre still leads. `handing_over`: nothing is proposed, and the peer shall lead once it holds all.
+    `peer_blank`: the standby has lost its disk and does not know yet that it is out of in_sync.
     """
 
     sent_lsn: int
     matched_lsn: int = 0
     streaming: bool = False
     joining: bool = False
+    probe: int = 0
+    handing_over: bool = False
+    peer_blank: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standby:
-    """`verified_lsn`: the log equals the leader's through here; `leader_commit_lsn`: its highest commit lsn heard."""
+    """`verified_lsn`: the log equals the leader's through here; `leader_commit_lsn`: its highest commit lsn heard;
+    `probe`: the newest one heard of it."""
 
     verified_lsn: int = 0
     leader_commit_lsn: int = 0
+    probe: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,8 @@ class Replica:
     """One centre's copy of one log.
 
     `generation` rises with every change of epoch and every truncation: a `Persisted` of another generation proves
-    nothing. `pending` is an in_sync set asked of the witness and not answered yet.
+    nothing. `pending` is an in_sync set asked of the witness and not answered yet. `blank`: the disk was lost while
+    somebody may still rely on this centre: it leads nothing and asks for nothing until its leader says otherwise.
     """
 
     log: str
@@ -50,6 +58,7 @@ class Replica:
     role: Leader | Standby
     generation: int = 0
     ship_window_entries_max: int = 64
+    blank: bool = False
     halted: str = ""
 
 
@@ -67,8 +76,10 @@ def recover(
     epochs: tuple[EpochStart, ...],
     applied_lsn: int,
     ship_window_entries_max: int,
+    blank: bool = False,
 ) -> Replica:
-    """A replica as it resumes after a start: all that the log holds is durable, all that is applied was committed."""
+    """A replica as it resumes after a start: all that the log holds is durable, all that is applied was committed.
+    `blank` when no configuration was found and the witness knows this centre of old."""
     assert applied_lsn <= end.lsn, "the store is ahead of the log"
     return Replica(
         log=log,
@@ -82,6 +93,7 @@ def recover(
         epochs=epochs,
         role=role_in(configuration, centre, end.lsn),
         ship_window_entries_max=ship_window_entries_max,
+        blank=blank,
     )
 
 
@@ -89,15 +101,22 @@ def role_in(configuration: Configuration, centre: str, durable_lsn: int) -> Lead
     return Leader(sent_lsn=durable_lsn) if configuration.leader == centre else Standby()
 
 
+def may_propose(state: Replica) -> bool:
+    """Whether this centre may append entries of its own now."""
+    leads = isinstance(state.role, Leader) and not state.role.handing_over
+    return leads and not state.blank and not state.halted
+
+
 def members(state: Replica) -> frozenset[str]:
     """Who must hold an entry before it is acknowledged: with a request in flight, nobody knows which set holds."""
     return state.configuration.in_sync | (state.pending or frozenset())
 
 
-def in_force_after(state: Replica, in_sync: frozenset[str], *, epoch: int) -> Configuration:
-    """The next version, led by this centre."""
-    version = state.configuration.version + 1
-    return Configuration(version=version, epoch=epoch, leader=state.centre, in_sync=in_sync)
+def in_force_after(state: Replica, in_sync: frozenset[str], *, leader: str) -> Configuration:
+    """The next version; another leader begins another epoch."""
+    before = state.configuration
+    epoch = before.epoch + (leader != before.leader)
+    return Configuration(version=before.version + 1, epoch=epoch, leader=leader, in_sync=in_sync)
 
 
 def epoch_at(epochs: Sequence[EpochStart], lsn: int) -> int:
@@ -128,7 +147,7 @@ def common_prefix(ours: Sequence[EpochStart], our_end: int, theirs: Sequence[Epo
 
 
 def _last_lsn(epochs: Sequence[EpochStart], epoch: int, end: int) -> int:
-    return min((start.first_lsn - 1 for start in epochs if start.epoch > epoch), default=end)
+    return min([end, *(start.first_lsn - 1 for start in epochs if start.epoch > epoch)])
 
 
 def then(before: Step, following: Callable[[Replica], Step]) -> Step:

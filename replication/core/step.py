@@ -16,8 +16,11 @@ from replication.core.events import (
     Connected,
     Disconnected,
     Event,
+    HandOverAsked,
+    HandOverCalledOff,
     PeerMissing,
     Persisted,
+    ProofAsked,
     Proposed,
     Tick,
 )
@@ -41,11 +44,15 @@ def adopt(state: Replica, configuration: Configuration) -> Step:
     """Steps up or down as a newer configuration says; an older or equal one changes nothing."""
     if configuration.version <= state.configuration.version:
         return state, ()
-    effects: list[Effect] = [SaveConfiguration(configuration=configuration, pending=None)]
     after = replace(state, configuration=configuration, pending=None)
+    effects: list[Effect] = []
+    if not state.blank:  # What is not saved makes the next start a blank one, too.
+        effects.append(SaveConfiguration(configuration=configuration, pending=None))
     if configuration.epoch != state.configuration.epoch:
         assert configuration.epoch > state.configuration.epoch, "a newer version has an older epoch"
         role = role_in(configuration, state.centre, state.durable_lsn)
+        if isinstance(state.role, Leader) and isinstance(role, Standby):  # The peer may not know yet that it leads.
+            effects.append(SendAck(message=standby.ack(after, role, accepted=False)))
         after = replace(after, role=role, generation=state.generation + 1)
         if state.durable_lsn < state.end.lsn:  # Completions still on their way will be of the older generation.
             effects.append(Persist(generation=after.generation, entries=()))
@@ -65,6 +72,8 @@ def _handle(state: Replica, event: Event) -> Step:
 
 
 def _as_leader(state: Replica, role: Leader, event: Event) -> Step:
+    if state.blank:
+        return leader.resign(state) if isinstance(event, Tick) else (state, ())
     match event:
         case Proposed():
             return leader.propose(state, event)
@@ -82,6 +91,18 @@ def _as_leader(state: Replica, role: Leader, event: Event) -> Step:
             return leader.disconnected(state, role)
         case AppendReceived():
             return _refuse(state, event)
+        case _:
+            return _asked_of_leader(state, role, event)
+
+
+def _asked_of_leader(
+    state: Replica, role: Leader, event: ConfigurationLearned | ProofAsked | HandOverAsked | HandOverCalledOff
+) -> Step:
+    match event:
+        case ProofAsked():
+            return leader.ask_proof(state, role, event)
+        case HandOverAsked() | HandOverCalledOff():
+            return leader.hand_over(state, role, wanted=isinstance(event, HandOverAsked))
         case ConfigurationLearned():
             return state, ()
         case _:
@@ -100,6 +121,8 @@ def _as_standby(state: Replica, role: Standby, event: Event) -> Step:
             return standby.ask_to_lead(state)
         case Proposed():
             raise AssertionError("a standby was given a proposal")
+        case ProofAsked() | HandOverAsked() | HandOverCalledOff():
+            return state, ()
         case AckReceived() | Tick() | Connected() | Disconnected() | ConfigurationLearned():
             return state, ()
         case _:

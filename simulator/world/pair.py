@@ -2,7 +2,8 @@
 random here.
 
 Messages, those to and from the witness too, may be lost, delayed, doubled and reordered without limit. A crash loses
-what was not fsynced, except a prefix that the caller chooses. Anybody may be suspected at any time. `acknowledged`
+what was not fsynced, except a prefix that the caller chooses. Anybody may be suspected at any time, a leadership handed
+over and that called off again, and one copy's disk lost for good while the other copy holds everything. `acknowledged`
 remembers what any client was ever told, and `check` holds every state against it.
 """
 
@@ -16,6 +17,7 @@ from replication.core.effects import (
     Effect,
     Halt,
     Persist,
+    Proved,
     SaveConfiguration,
     SendAck,
     Ship,
@@ -28,6 +30,8 @@ from replication.core.events import (
     Connected,
     Disconnected,
     Event,
+    HandOverAsked,
+    HandOverCalledOff,
     PeerMissing,
     Persisted,
     Proposed,
@@ -35,7 +39,7 @@ from replication.core.events import (
 )
 from replication.core.invariants import violations
 from replication.core.messages import Ack, Append
-from replication.core.state import Leader, Replica, extend_epochs, recover
+from replication.core.state import Leader, Replica, extend_epochs, may_propose, members, recover
 from replication.core.step import step
 from replication.core.types import ORIGIN, Configuration, Entry, EntryId, Kind
 
@@ -56,7 +60,8 @@ Message = Append | Ack | Request | Configuration
 
 @dataclass(kw_only=True)
 class Centre:
-    """One centre: its core while it runs, and what its disk holds. `queue`: writes not fsynced yet."""
+    """One centre: its core while it runs, and what its disk holds. `queue`: writes not fsynced yet; `blank`: the disk
+    was lost and no configuration has been saved since."""
 
     name: str
     configuration: Configuration
@@ -65,6 +70,7 @@ class Centre:
     disk: list[Entry] = field(default_factory=list)
     queue: deque[Persist | Truncate] = field(default_factory=deque)
     applied: list[bytes] = field(default_factory=list)
+    blank: bool = False
 
     def id_at(self, lsn: int) -> EntryId:
         return self.disk[lsn - 1].id if lsn else ORIGIN
@@ -92,7 +98,7 @@ class Pair:
     def propose(self, count: int) -> None:
         """The leader gets new entries, if there is one that runs."""
         for name, replica in self._running():
-            if isinstance(replica.role, Leader) and not replica.halted:
+            if may_propose(replica):
                 entries: list[Entry] = []
                 for _ in range(count):
                     self.proposed += 1
@@ -134,6 +140,27 @@ class Pair:
         """The centre believes its peer gone, rightly or not."""
         self.event(name, PeerMissing())
 
+    def hand_over(self, name: str, *, wanted: bool) -> None:
+        """The operator asks for a hand-over, or the driver calls it off."""
+        self.event(name, HandOverAsked() if wanted else HandOverCalledOff())
+
+    def wipe(self, name: str) -> None:
+        """A stopped centre's disk is replaced by an empty one, if the other one is in sync and has its disk. What was
+        under way to and from it has arrived by then or is lost: connections end with their process."""
+        centre, other = self.centres[name], self.centres[_other(name)]
+        if other.name in self.witness.in_sync and not other.blank:
+            self.messages = [
+                (to, message)
+                for to, message in self.messages
+                if to == WITNESS and isinstance(message, Request) and message.sender != name
+            ]
+            centre.disk, centre.applied, centre.pending, centre.blank = [], [], None, True
+            self.transcript.append(f"{name} loses its disk")
+
+    def reconnect(self, name: str) -> None:
+        self.event(name, Disconnected())
+        self.event(name, Connected())
+
     def lose(self, index: int) -> None:
         self.messages.pop(index)
 
@@ -152,12 +179,13 @@ class Pair:
             log="ops",
             centre=name,
             peer=_other(name),
-            configuration=centre.configuration,
+            configuration=self.witness if centre.blank else centre.configuration,
             pending=centre.pending,
             end=centre.id_at(len(centre.disk)),
             epochs=extend_epochs((), centre.disk),
             applied_lsn=len(centre.applied),
             ship_window_entries_max=self._window_entries_max,
+            blank=centre.blank,
         )
         self.transcript.append(f"{name} starts with {len(centre.disk)} entries, {len(centre.applied)} applied")
 
@@ -166,8 +194,8 @@ class Pair:
         for name in CENTRES:
             if self.centres[name].replica is None:
                 self.start(name)
-            self.event(name, Disconnected())
-            self.event(name, Connected())
+            self.hand_over(name, wanted=False)
+            self.reconnect(name)
         for _ in range(6 + self.proposed):
             for name in CENTRES:
                 self.read_witness(name)
@@ -185,8 +213,10 @@ class Pair:
         for name, replica in self._running():
             wrong = violations(replica)
             assert not wrong, self._report(f"{name}: {wrong}")
-        for name in self.witness.in_sync:
-            held = self.centres[name].disk
+        for centre in (self.centres[name] for name in self.witness.in_sync):
+            if centre.blank:  # Its copy was lost; the other one is held to account.
+                continue
+            name, held = centre.name, centre.disk
             for lsn, payload in self.acknowledged.items():
                 assert len(held) >= lsn, self._report(f"acknowledged entry {lsn} is not at {name}")
                 assert held[lsn - 1].payload == payload, self._report(f"entry {lsn} differs at {name}")
@@ -220,7 +250,7 @@ class Pair:
         """As the driver does: a leadership begins with an entry of its own."""
         replica = centre.replica
         assert replica is not None
-        if isinstance(replica.role, Leader) and replica.end.epoch != replica.configuration.epoch and not replica.halted:
+        if may_propose(replica) and replica.end.epoch != replica.configuration.epoch:
             epoch = replica.configuration.epoch
             payload = f"{centre.name} leads epoch {epoch}".encode()
             entry = make_entry(after=replica.end, epoch=epoch, kind=Kind.EPOCH, payload=payload)
@@ -236,7 +266,7 @@ class Pair:
         assert centre.replica is not None
         match effect:
             case SaveConfiguration():
-                centre.configuration, centre.pending = effect.configuration, effect.pending
+                centre.configuration, centre.pending, centre.blank = effect.configuration, effect.pending, False
             case Persist() | Truncate():
                 centre.queue.append(effect)
             case SendAck():
@@ -248,6 +278,8 @@ class Pair:
             case AskWitness():
                 request = Request(sender=centre.name, configuration=effect.configuration)
                 self.messages.append((WITNESS, request))
+            case Proved():
+                pass
             case Halt():
                 self.transcript.append(f"{centre.name} halts: {effect.reason}")
 
@@ -259,6 +291,7 @@ class Pair:
             configuration=centre.replica.configuration,
             previous=centre.id_at(ship.after_lsn),
             commit_lsn=centre.replica.commit_lsn,
+            relied_on=_other(centre.name) in members(centre.replica),
         )
         appends = [
             replace(heartbeat, previous=centre.id_at(lsn - 1), entries=(centre.disk[lsn - 1],))

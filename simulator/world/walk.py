@@ -4,12 +4,22 @@ Each walk weighs its faults anew (swarm testing): one is mostly loss, another mo
 """
 
 import random
+from collections.abc import Callable
 from typing import Final
 
-from replication.core.events import Connected, Disconnected, Tick
+from replication.core.events import Tick
 from simulator.world.pair import CENTRES, Pair
 
-_ACTIONS: Final = ("propose", "persist", "first", "any", "lose", "tick", "suspect", "restart", "reconnect", "read")
+_TO_CENTRES: Final[dict[str, Callable[[Pair, random.Random, str], None]]] = {
+    "restart": lambda pair, rng, name: pair.crash(name, surviving_writes=rng.randint(0, 3)),
+    "persist": lambda pair, rng, name: pair.persist(name, rng.randint(1, 3)),
+    "tick": lambda pair, _, name: pair.event(name, Tick()),
+    "suspect": lambda pair, _, name: pair.suspect(name),
+    "hand over": lambda pair, rng, name: pair.hand_over(name, wanted=rng.random() < 0.7),
+    "reconnect": lambda pair, _, name: pair.reconnect(name),
+    "read": lambda pair, _, name: pair.read_witness(name),
+}
+_ACTIONS: Final = ("propose", "first", "any", "lose", "wipe", *_TO_CENTRES)
 
 
 def walk(seed: int, *, steps: int = 120) -> Pair:
@@ -35,19 +45,10 @@ def _act(pair: Pair, rng: random.Random, action: str, name: str) -> None:
     elif pair.centres[name].replica is None:
         if action == "restart":
             pair.start(name)
-    elif action == "restart":
-        pair.crash(name, surviving_writes=rng.randint(0, 3))
-    elif action == "persist":
-        pair.persist(name, rng.randint(1, 3))
-    elif action == "tick":
-        pair.event(name, Tick())
-    elif action == "suspect":
-        pair.suspect(name)
-    elif action == "reconnect":
-        pair.event(name, Disconnected())
-        pair.event(name, Connected())
-    else:
-        pair.read_witness(name)
+        elif action == "wipe":
+            pair.wipe(name)
+    elif action != "wipe":
+        _TO_CENTRES[action](pair, rng, name)
 
 
 def _touch_message(pair: Pair, rng: random.Random, action: str) -> None:

@@ -42,7 +42,7 @@ class Door:
                 (self.ops if at == "ops" else self.ecc).driver,
                 contracts=builtin_contracts,
                 outcomes=self._outcomes,
-                sequences=Sequences(),
+                accepted=self._accepted,
                 limits=self.limits,
                 disk_free_bytes=lambda: self.free_bytes,
                 address_of=lambda centre: f"{centre}:1",
@@ -53,6 +53,9 @@ class Door:
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
+
+    async def _accepted(self) -> Sequences:
+        return Sequences()
 
     def _outcomes(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], Receipt]:
         """From the entries that were applied; the first of them begins the epoch."""

@@ -5,6 +5,7 @@ needed: without it the same schedules lose an acknowledged entry.
 Method: random walks through the pair's world; for each rule the core is relaxed in that one place and must be caught.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from simulator.world.walk import walk
 
 SCHEDULES = 2000
 ENOUGH_TO_CATCH = 500
+LOST = r"acknowledged entry \d+ is not at|entry \d+ differs at"
 
 
 def test_schedules_keep_every_acknowledged_entry() -> None:
@@ -27,6 +29,7 @@ def test_schedules_keep_every_acknowledged_entry() -> None:
 
 
 def _caught() -> str:
+    """What is found wrong first: an acknowledged entry is missing somewhere, or another stands in its place."""
     for seed in range(ENOUGH_TO_CATCH):
         try:
             walk(seed)
@@ -38,7 +41,7 @@ def _caught() -> str:
 def test_acknowledging_without_the_pending_set_loses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Relaxed: an entry is acknowledged when it is on in_sync alone, while a request is in flight."""
     monkeypatch.setattr(leader, "members", lambda state: state.configuration.in_sync)
-    assert "acknowledged entry" in _caught()
+    assert re.match(LOST, _caught())
 
 
 def test_forgetting_the_pending_set_at_a_restart_loses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,13 +53,13 @@ def test_forgetting_the_pending_set_at_a_restart_loses(monkeypatch: pytest.Monke
         start(self, name)
 
     monkeypatch.setattr(world.Pair, "start", forgetful)
-    assert "acknowledged entry" in _caught()
+    assert re.match(LOST, _caught())
 
 
 def test_giving_a_request_up_loses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Relaxed: a leader that got no answer takes its request for lost."""
     monkeypatch.setattr(leader, "ask_again", _once_then_give_up(leader.ask_again))
-    assert "acknowledged entry" in _caught()
+    assert re.match(LOST, _caught())
 
 
 def _once_then_give_up(ask_again: Callable[[Replica], Step]) -> Callable[[Replica], Step]:
@@ -78,10 +81,10 @@ def test_promoting_a_standby_that_is_not_in_sync_loses(monkeypatch: pytest.Monke
 
     def anyone(state: Replica) -> Step:
         alone = frozenset({state.centre})
-        return state, (AskWitness(configuration=in_force_after(state, alone, epoch=state.configuration.epoch + 1)),)
+        return state, (AskWitness(configuration=in_force_after(state, alone, leader=state.centre)),)
 
     monkeypatch.setattr(standby, "ask_to_lead", anyone)
-    assert "acknowledged entry" in _caught()
+    assert re.match(LOST, _caught())
 
 
 def test_counting_a_late_fsync_loses(monkeypatch: pytest.MonkeyPatch) -> None:
