@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli import data, inspect, run
+from hub.cli import data, inspect, run, witness
 from hub.cli.common import EXIT_CODES
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command()(run.up)
 app.command()(run.serve)
+app.command()(witness.witness)
 app.command()(inspect.status)
 app.command()(inspect.verify)
 app.command()(inspect.datasets)

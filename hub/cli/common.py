@@ -67,7 +67,8 @@ def command(work: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
 
 def show_error(error: Exception) -> None:
-    message, hint = (error.message, error.hint) if isinstance(error, HubError) else (str(error), "")
+    message = error.message if isinstance(error, HubError) else str(error)
+    hint = error.hint if isinstance(error, HubError | ReplicationError) else ""
     err.print(f"error: {message}", style="red", markup=False, highlight=False)
     if hint:
         err.print(f"hint: {hint}", style="yellow", markup=False, highlight=False)

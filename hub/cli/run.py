@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ _START_S_MAX: Final = 60.0
 _STOP_S_MAX: Final = 15.0
 _RESTART_S: Final = 1.0
 _GC_THRESHOLD: Final = 100_000  # Objects between two collections; exchanges make many that reference counts free.
+_WITNESS: Final = "witness"
 _NO_RESTART: Final = (0, 2)  # It ended because it was told to, or because its configuration is wrong.
 
 
@@ -44,17 +46,19 @@ def serve(
 
 @command
 def up(city: CityOption = DEFAULT_CITY, data: DataOption = None) -> None:
-    """Start both centres on this machine; Ctrl-C stops them. A centre that dies is started again."""
+    """Start witness and centres on this machine; Ctrl-C stops them. One that dies is started again."""
     topology = city_of(city, data)
     topology.data.mkdir(parents=True, exist_ok=True)
     arguments = ["--city", str(city), *(["--data", str(data)] if data else [])]
     signal.signal(signal.SIGTERM, _interrupt)
-    children = {name: _start(name, arguments, topology) for name in topology.centres}
+    children = {name: _start(name, arguments, topology) for name in (_WITNESS, *topology.centres)}
     try:
+        _wait_until_listening(children[_WITNESS], topology)
         with connect(topology) as client:
             _wait_until_ready(client, children, topology)
         for name, centre in topology.centres.items():
             out.print(f"{name}  grpc {centre.grpc}  metrics http://{centre.http}/metrics", highlight=False)
+        out.print(f"{_WITNESS}  grpc {topology.witness.grpc}", highlight=False)
         out.print(f"data and log files in {topology.data}; Ctrl-C stops", highlight=False)
         _watch(children, arguments, topology)
     finally:
@@ -77,11 +81,12 @@ async def _serve(topology: City, centre: str) -> None:
         gc.unfreeze()
 
 
-def _start(centre: str, arguments: list[str], topology: City) -> subprocess.Popen[bytes]:
+def _start(name: str, arguments: list[str], topology: City) -> subprocess.Popen[bytes]:
     """A child in a process group of its own: Ctrl-C reaches only us, and we stop it in order."""
-    with (topology.data / f"{centre}.log").open("ab") as log:
+    with (topology.data / f"{name}.log").open("ab") as log:
+        command = ["witness"] if name == _WITNESS else ["serve", name]
         return subprocess.Popen(  # noqa: S603  # our own command
-            [sys.executable, "-m", "hub.cli", "serve", centre, *arguments],
+            [sys.executable, "-m", "hub.cli", *command, *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -90,13 +95,9 @@ def _start(centre: str, arguments: list[str], topology: City) -> subprocess.Pope
 
 def _wait_until_ready(client: HubClient, children: dict[str, subprocess.Popen[bytes]], topology: City) -> None:
     deadline_s = time.monotonic() + _START_S_MAX
-    for name, child in children.items():
+    for name in topology.centres:
         while True:
-            if child.poll() is not None:
-                raise UnavailableError(
-                    f"{name} ended with code {child.returncode} while starting",
-                    hint=f"see {topology.data / f'{name}.log'}",
-                )
+            _check_alive(name, children[name], topology)
             try:
                 client.status(name)
                 break
@@ -104,6 +105,27 @@ def _wait_until_ready(client: HubClient, children: dict[str, subprocess.Popen[by
                 if time.monotonic() > deadline_s:
                     raise UnavailableError(f"{name} did not start in time", hint=str(error)) from error
                 time.sleep(0.1)
+
+
+def _wait_until_listening(witness: subprocess.Popen[bytes], topology: City) -> None:
+    deadline_s = time.monotonic() + _START_S_MAX
+    host, _, port = topology.witness.grpc.rpartition(":")
+    while True:
+        _check_alive(_WITNESS, witness, topology)
+        try:
+            socket.create_connection((host, int(port)), timeout=1.0).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline_s:
+                raise UnavailableError(f"{_WITNESS} did not start in time", hint=str(error)) from error
+            time.sleep(0.1)
+
+
+def _check_alive(name: str, child: subprocess.Popen[bytes], topology: City) -> None:
+    if child.poll() is not None:
+        raise UnavailableError(
+            f"{name} ended with code {child.returncode} while starting", hint=f"see {topology.data / f'{name}.log'}"
+        )
 
 
 def _watch(children: dict[str, subprocess.Popen[bytes]], arguments: list[str], topology: City) -> None:

@@ -138,16 +138,17 @@ def test_nobody_answers(tmp_path: Path) -> None:
     assert "is the centre running" in done.stderr.decode()
 
 
-def test_up_starts_both_and_ctrl_c_stops_them(tmp_path: Path) -> None:
-    """Method: SIGINT once both addresses are printed; no child is left."""
+def test_up_starts_all_three_and_ctrl_c_stops_them(tmp_path: Path) -> None:
+    """Method: SIGINT once all addresses are printed; no child is left."""
     city = CityProcesses(tmp_path)
     command = [sys.executable, "-m", "hub.cli", "up", "--city", str(city.path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
         assert up.stdout is not None
-        printed = [up.stdout.readline() for _ in range(3)]
+        printed = [up.stdout.readline() for _ in range(4)]
         assert re.search(r"ops\s+grpc", printed[0])
+        assert re.search(r"witness\s+grpc", printed[2])
         children = psutil.Process(up.pid).children(recursive=True)
-        assert len(children) == 2
+        assert len(children) == 3
         up.send_signal(signal.SIGINT)
         assert up.wait(20) == 130
     assert not any(child.is_running() for child in children)
