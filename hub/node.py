@@ -6,11 +6,15 @@ drivers stop → files are closed. A log that can no longer be trusted ends the 
 """
 
 import asyncio
+import secrets
 import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
+from typing import Any, Final
+from wsgiref.simple_server import WSGIServer
 
 import grpc
 import psutil
@@ -23,24 +27,32 @@ from hub.config import CENTRES, City
 from hub.errors import ConfigurationError, ContractError, HubError, NotLeaderError, UnavailableError
 from hub.ingest.admission import Admission
 from hub.ingest.exchange import Receipt
+from hub.ingest.producers import Sequences
 from hub.query.run import Limits, RunningQuery, run
+from hub.roles import Roles
 from hub.service.catalogue import CatalogueServicer
 from hub.service.exchanges import ExchangeServicer
 from hub.service.operations import OperationsServicer
+from hub.service.proofs import proved_lsn_of_peer
 from hub.service.queries import QueryServicer
 from hub.service.server import Server
-from hub.status import CentreStatus, Digest, LogStatus, StoreStatus
+from hub.status import CentreStatus, Digest, Leadership, LogStatus, StoreStatus, WitnessStatus
 from hub.store.store import Store
 from hub.telemetry import CentreCollector, serve_metrics
 from replication.core.state import recover
-from replication.core.types import Entry, Kind
+from replication.core.types import Configuration, Entry, Kind
 from replication.disk import FileDisk
 from replication.driver import Driver
-from replication.errors import ReplicationError
+from replication.errors import NotLeadingError, ReplicationError, WitnessError
+from replication.observation import LogReport, View
 from replication.transport import CHANNEL_OPTIONS, GrpcLink, ReplicationServicer
-from replication.witness import FixedWitness
+from replication.witness_client import CHANNEL_OPTIONS as WITNESS_CHANNEL_OPTIONS
+from replication.witness_client import WitnessLink
 
-_HOME_EACH = "each"
+_HOME_EACH: Final = "each"
+_CONTRACTS_RETRY_S: Final = 0.2
+_WAITING_LOGGED_S: Final = 5.0
+_WITNESS_RETRY_S: Final = 0.1
 
 
 class SystemClock:
@@ -59,15 +71,16 @@ class Node:
     def __init__(self, city: City, centre: str) -> None:
         self._city = city
         self._centre = centre
+        self._peer = city.peer(centre)
         self._folder = city.folder(centre)
         self._started_s = time.monotonic()
         self._applying = ThreadPoolExecutor(max_workers=1, thread_name_prefix="apply")
         self._logger = structlog.get_logger().bind(centre=centre)
-        self._witness = FixedWitness(frozenset(CENTRES))
         self._disks: dict[str, FileDisk] = {}
         self._drivers: dict[str, Driver] = {}
         self._links: dict[str, GrpcLink] = {}
         self._admissions: dict[str, Admission] = {}
+        self._leaders_changed = asyncio.Event()
 
     async def run(self, *, ready: asyncio.Event | None = None) -> None:
         """Serves until cancelled. Raises HubError or ReplicationError when it cannot start or go on."""
@@ -79,27 +92,34 @@ class Node:
             threads=limits.threads,
             temp_bytes_max=limits.temp_bytes_max,
         )
-        peer = self._city.centres[self._city.peer(self._centre)]
-        channel = grpc.aio.insecure_channel(peer.grpc, options=CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(self._city.centres[self._peer].grpc, options=CHANNEL_OPTIONS)
+        to_witness = grpc.aio.insecure_channel(self._city.witness.grpc, options=WITNESS_CHANNEL_OPTIONS)
         try:
             for log in CENTRES:
-                await self._open_log(log, channel)
+                self._open_disk(log)
+            self._witness = WitnessLink(
+                centre=self._centre,
+                address=self._city.centres[self._centre].grpc,
+                witness_address=self._city.witness.grpc,
+                channel=to_witness,
+                identity_path=self._folder / "witness.json",
+                report=self._report,
+                observers=self._drivers,
+                clock=SystemClock(),
+                limits=self._city.replication,
+            )
             await self._serve(ready)
         finally:
-            await channel.close()
+            await self._channel.close()
+            await to_witness.close()
             for disk in self._disks.values():
                 disk.close()
             self._applying.shutdown()
             self._store.close()
 
-    async def _open_log(self, log: str, channel: grpc.aio.Channel) -> None:
-        city, centre = self._city, self._centre
-        disk = FileDisk.open(self._folder / "log" / log, file_bytes_max=city.replication.log_file_bytes_max)
+    def _open_disk(self, log: str) -> None:
+        disk = FileDisk.open(self._folder / "log" / log, file_bytes_max=self._city.replication.log_file_bytes_max)
         self._disks[log] = disk
-        saved = disk.configuration()
-        if saved is None:
-            saved = (await self._witness.configuration(log), None)
-            disk.save_configuration(*saved)
         applied_lsn = self._store.applied()[log]
         if applied_lsn > disk.end.lsn:
             raise ConfigurationError(
@@ -107,39 +127,131 @@ class Node:
                 f"{disk.end.lsn}: the log lost entries, or the store is another centre's",
                 hint="restore the log's folder, or move the whole folder away to seed this centre anew",
             )
+
+    def _report(self) -> tuple[LogReport, ...]:
+        """For the witness; before the drivers run, a new city's first configurations."""
+        if self._drivers:
+            return tuple(driver.report() for driver in self._drivers.values())
+        return tuple(self._first_report(log, disk) for log, disk in self._disks.items())
+
+    def _first_report(self, log: str, disk: FileDisk) -> LogReport:
+        configuration, _ = disk.configuration() or (first_configuration(log), None)
+        return LogReport(log=log, configuration=configuration, end_lsn=disk.end.lsn, commit_lsn=0, fit=False)
+
+    async def _make_drivers(self) -> None:
+        """A centre that has met no witness needs it once: it knows whether the city is new or only this disk."""
+        if self._witness.status.identity is None:
+            if self._unconfigured() and (await self._until(self._first_look())).identity is None:
+                for log, disk in self._disks.items():  # Before the first beat, and so before the witness is formed.
+                    disk.save_configuration(first_configuration(log), None)
+            self._tasks.create_task(self._witness.run())
+            view = await self._until(self._witness.trusted_view())
+            if view.identity is not None and view.identity.generation > 1:
+                for disk in self._disks.values():
+                    disk.forget_configuration()  # A rebuilt witness was not formed by this centre.
+        else:
+            self._tasks.create_task(self._witness.run())
+        standings = dict((await self._until(self._witness.trusted_view())).standings) if self._unconfigured() else {}
+        for log, disk in self._disks.items():
+            saved = disk.configuration()
+            self._make_driver(log, saved or (standings[log], None), blank=saved is None)
+
+    def _unconfigured(self) -> bool:
+        return any(disk.configuration() is None for disk in self._disks.values())
+
+    async def _first_look(self) -> View:
+        while True:
+            with suppress(WitnessError):
+                return await self._witness.look()
+            await asyncio.sleep(_WITNESS_RETRY_S)
+
+    async def _until(self, waited_for: Coroutine[Any, Any, View]) -> View:
+        waiting = asyncio.create_task(waited_for)
+        try:
+            while not (await asyncio.wait([waiting], timeout=_WAITING_LOGGED_S))[0]:
+                self._logger.info(
+                    "waiting for the witness, which a new centre needs once",
+                    address=self._city.witness.grpc,
+                    problem=self._witness.status.problem,
+                )
+            return waiting.result()
+        finally:
+            waiting.cancel()
+
+    def _make_driver(self, log: str, saved: tuple[Configuration, frozenset[str] | None], *, blank: bool) -> None:
+        city, centre, disk = self._city, self._centre, self._disks[log]
         replica = recover(
             log=log,
             centre=centre,
-            peer=city.peer(centre),
+            peer=self._peer,
             configuration=saved[0],
             pending=saved[1],
             end=disk.end,
             epochs=disk.epochs,
-            applied_lsn=applied_lsn,
+            applied_lsn=self._store.applied()[log],
             ship_window_entries_max=city.replication.ship_window_entries_max,
+            blank=blank,
         )
-        self._links[log] = GrpcLink(log, centre, channel)
+        link = GrpcLink(
+            log,
+            centre,
+            self._channel,
+            peer_address=city.centres[self._peer].grpc,
+            limits=city.replication,
+        )
         driver = Driver(
             replica,
             disk=disk,
-            link=self._links[log],
+            link=link,
             clock=SystemClock(),
             witness=self._witness,
             apply=self._apply,
             limits=city.replication,
+            changed=lambda: self._roles_changed(log),
+            first_probe=secrets.randbits(62),
         )
+        self._links[log] = link
         self._drivers[log] = driver
         self._admissions[log] = Admission(
             driver,
             contracts=self._store.contracts,
             outcomes=lambda keys: self._outcomes(log, keys),
-            sequences=self._store.sequences(log),
+            accepted=lambda: self._accepted(log),
             limits=city.ingest,
             disk_free_bytes=self._disk_free_bytes,
             address_of=lambda name: city.centres[name].grpc,
         )
 
+    def _roles_changed(self, log: str) -> None:
+        self._witness.beat_now()
+        if log in self._admissions:
+            self._admissions[log].role_changed()
+        self._leaders_changed.set()
+        self._leaders_changed = asyncio.Event()
+
     async def _serve(self, ready: asyncio.Event | None) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            await self._make_drivers()
+            server, metrics = self._make_server()
+            try:
+                for log, driver in self._drivers.items():
+                    tasks.create_task(driver.run())
+                    tasks.create_task(self._links[log].run(driver))
+                    tasks.create_task(self._admissions[log].run())
+                await server.start()
+                tasks.create_task(self._put_builtin_contracts_in_force())
+                own = self._city.centres[self._centre]
+                self._logger.info("serving", grpc=own.grpc, http=own.http)
+                if ready is not None:
+                    ready.set()
+                await asyncio.Event().wait()  # Until a task fails or the whole is cancelled.
+            finally:
+                await server.stop()
+                metrics.shutdown()
+                metrics.server_close()
+
+    def _make_server(self) -> tuple[Server, WSGIServer]:
         query_limits = self._city.query
         self._exchanges = ExchangeServicer(
             self._admissions,
@@ -149,6 +261,7 @@ class Node:
         self._queries = QueryServicer(
             self._run_query,
             self._reached,
+            self._proved,
             limits=Limits(
                 rows_max=query_limits.rows_max,
                 time_s_max=query_limits.time_s_max,
@@ -163,25 +276,13 @@ class Node:
             exchanges=self._exchanges,
             queries=self._queries,
             catalogue=CatalogueServicer(self),
-            operations=OperationsServicer(self),
-            replication=ReplicationServicer(self._centre, self._city.peer(self._centre), self._links, self._drivers),
+            operations=OperationsServicer(
+                self, Roles(self._centre, self._peer, self._drivers, self._led, self._witness)
+            ),
+            replication=ReplicationServicer(self._centre, self._peer, self._links, self._drivers),
         )
         metrics, _ = serve_metrics(own.http, CentreCollector(self.status, self._counts))
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for log, driver in self._drivers.items():
-                    tasks.create_task(driver.run())
-                    tasks.create_task(self._links[log].run(driver))
-                    tasks.create_task(self._admissions[log].run())
-                await server.start()
-                tasks.create_task(self._put_builtin_contracts_in_force())
-                self._logger.info("serving", grpc=own.grpc, http=own.http)
-                if ready is not None:
-                    ready.set()
-        finally:
-            await server.stop()
-            metrics.shutdown()
-            metrics.server_close()
+        return server, metrics
 
     # --- For the services ---------------------------------------------------------------------------------------
 
@@ -205,6 +306,31 @@ class Node:
     async def mark(self, log: str) -> int:
         return await self._write(self._led(log), Kind.MARK, b"")
 
+    async def leaders(self) -> AsyncIterator[list[Leadership]]:
+        while True:
+            changed = self._leaders_changed
+            states = [driver.state for driver in self._drivers.values()]
+            yield [
+                Leadership(log=one.log, epoch=one.configuration.epoch, leader=one.configuration.leader)
+                for one in states
+            ]
+            await changed.wait()
+
+    async def proved_lsn(self, log: str) -> int:
+        """Raises NotLeaderError, or UnavailableError when the proof does not come in time."""
+        driver = self._led(log)
+        wait_ms = self._city.query.position_wait_ms_max
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                return await driver.prove()
+        except NotLeadingError as error:
+            raise self._not_leader(log, error.leader) from error
+        except (WitnessError, TimeoutError) as error:
+            reason = str(error) or f"{driver.blocked or self._peer} did not confirm it within {wait_ms} ms"
+            raise UnavailableError(
+                f"cannot prove that {self._centre} still leads log {log}: {reason}", hint="read local, or try again"
+            ) from error
+
     async def digests(self, log: str, lsn: int) -> list[Digest]:
         if log not in self._drivers:
             raise ConfigurationError(f"there is no log {log!r}")
@@ -225,6 +351,22 @@ class Node:
                 queries=self._queries.running,
                 resident_bytes=psutil.Process().memory_info().rss,
             ),
+            witness=self._witness_status(),
+        )
+
+    def _witness_status(self) -> WitnessStatus:
+        status, peer = self._witness.status, self._witness.peer
+        known = status.identity
+        return WitnessStatus(
+            address=status.address,
+            seen=status.seen,
+            identity=known.id if known else "",
+            generation=known.generation if known else 0,
+            maintenance=status.maintenance,
+            last_view_ms_ago=-1.0 if status.last_view_ms_ago is None else status.last_view_ms_ago,
+            problem=status.problem,
+            peer_silent_ms=peer.silent_ms if peer else 0.0,
+            peer_gone=peer.gone if peer else False,
         )
 
     def _log_status(self, log: str) -> LogStatus:
@@ -250,12 +392,29 @@ class Node:
             waiting=self._admissions[log].waiting,
             log_bytes=driver.log_bytes,
             blocked=driver.blocked,
+            suspected=driver.suspected,
+            apply_lag_entries=max(0, state.commit_lsn - driver.applied_lsn),
         )
 
     # --- Parts handed to others ---------------------------------------------------------------------------------
 
     async def _apply(self, log: str, entries: Sequence[Entry]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._applying, self._store.apply, log, entries)
+
+    async def _accepted(self, log: str) -> Sequences:
+        """In the thread that applies, which also changes them."""
+        return await asyncio.get_running_loop().run_in_executor(self._applying, self._store.sequences, log)
+
+    async def _proved(self) -> dict[str, int]:
+        """The position that holds all that was acknowledged before the call. Raises HubError."""
+        wait_s = self._city.query.position_wait_ms_max / 1000
+        position = {}
+        for log, driver in self._drivers.items():
+            if driver.leads:
+                position[log] = await self.proved_lsn(log)
+            else:
+                position[log] = await proved_lsn_of_peer(self._channel, log, peer=self._peer, timeout_s=wait_s)
+        return position
 
     def _outcomes(self, log: str, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], Receipt]:
         return {
@@ -302,11 +461,12 @@ class Node:
         if driver is None:
             raise ConfigurationError(f"there is no log {log!r}")
         if not driver.leads:
-            leader = driver.state.configuration.leader
-            raise NotLeaderError(
-                f"log {log} is led by {leader}", leader=leader, address=self._city.centres[leader].grpc
-            )
+            raise self._not_leader(log, driver.state.configuration.leader)
         return driver
+
+    def _not_leader(self, log: str, leader: str, *, definite: bool = True) -> NotLeaderError:
+        address = self._city.centres[leader].grpc
+        return NotLeaderError(f"log {log} is led by {leader}", leader=leader, address=address, definite=definite)
 
     async def _write(self, driver: Driver, kind: Kind, payload: bytes) -> int:
         wait_ms = self._city.ingest.write_wait_ms_max
@@ -317,22 +477,27 @@ class Node:
         except TimeoutError:
             cause = driver.blocked or "the standby is slow"
             raise UnavailableError(f"not acknowledged within {wait_ms} ms: {cause}", definite=False) from None
+        except NotLeadingError as error:
+            raise self._not_leader(error.log, error.leader, definite=error.definite) from error
         except ReplicationError as error:
             raise UnavailableError(str(error)) from error
         return lsn
 
     async def _put_builtin_contracts_in_force(self) -> None:
-        """Once the pair can write; a contract that was changed by hand since is left alone."""
+        """Once the pair can write, by the centre that leads; one that was changed by hand since is left alone."""
         for contract in builtin_contracts().values():
             existing = self._store.contracts().get(contract.name)
-            if contract.home == _HOME_EACH or not self._drivers[contract.home].leads:
-                continue
-            while existing is None or existing.version < contract.version:
+            while contract.home != _HOME_EACH and (existing is None or existing.version < contract.version):
                 try:
                     await self.change(contract)
-                except UnavailableError:
-                    await asyncio.sleep(0.2)
+                except (UnavailableError, NotLeaderError):
+                    await asyncio.sleep(_CONTRACTS_RETRY_S)
                 except HubError as error:
                     self._logger.warning("contract not put in force", data_set=contract.name, error=str(error))
                     break
                 existing = self._store.contracts().get(contract.name)
+
+
+def first_configuration(log: str) -> Configuration:
+    """Of a new city: each centre leads the log that bears its name, and both hold all of nothing."""
+    return Configuration(version=1, epoch=1, leader=log, in_sync=frozenset(CENTRES))

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 class LogStatus(BaseModel):
     """One log as this centre sees it.
 
-    `lag_*` at a leader: what the standby has not confirmed; at a standby: what is committed and not applied here,
-    and the seconds since it heard the leader. `waiting`: exchanges taken in and not answered.
+    `apply_lag_entries`: known to be committed and not applied here. `suspected`: why the peer would be taken for
+    missing. `lag_*` at a leader: what the standby has not confirmed; at a standby: what is committed and not applied
+    here, and the seconds since it heard the leader. `waiting`: exchanges taken in and not answered.
     """
 
     log: str
@@ -30,6 +31,8 @@ class LogStatus(BaseModel):
     waiting: int
     log_bytes: int
     blocked: str
+    suspected: str
+    apply_lag_entries: int
 
 
 class StoreStatus(BaseModel):
@@ -41,12 +44,29 @@ class StoreStatus(BaseModel):
     resident_bytes: int
 
 
+class WitnessStatus(BaseModel):
+    """The witness as this centre sees it. `identity` is empty, `generation` 0 at a centre that has met none;
+    `last_view_ms_ago` is negative when it never said anything; `problem` says why it is not seen or not trusted.
+    `peer_*` is what it says of the other centre."""
+
+    address: str
+    seen: bool
+    identity: str
+    generation: int
+    maintenance: bool
+    last_view_ms_ago: float
+    problem: str
+    peer_silent_ms: float
+    peer_gone: bool
+
+
 class CentreStatus(BaseModel):
     centre: str
     version: str
     uptime_s: float
     logs: list[LogStatus]
     store: StoreStatus
+    witness: WitnessStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +76,34 @@ class Digest:
     data_set: str
     rows: int
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leadership:
+    log: str
+    epoch: int
+    leader: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a role change; `at_ms` since the command arrived. The last one is `done`."""
+
+    at_ms: float
+    what: str
+    done: bool = False
+    succeeded: bool = False
+
+
+class RoleChange(BaseModel):
+    """One configuration as it came into force. `centre` asked for it, for `reason`; `at_unix_ms` by the witness's
+    clock."""
+
+    log: str
+    version: int
+    epoch: int
+    leader: str
+    in_sync: list[str]
+    centre: str = ""
+    reason: str = ""
+    at_unix_ms: int = 0

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from replication import configuration_file
 from replication.core.types import Configuration, Entry, EntryId, EpochStart
+from replication.durable import sync_directory
 from replication.log import LogFiles
 
 
@@ -49,6 +50,11 @@ class FileDisk:
 
     def save_configuration(self, configuration: Configuration, pending: frozenset[str] | None) -> None:
         configuration_file.save(self._configuration_path, configuration, pending)
+
+    def forget_configuration(self) -> None:
+        """Makes the centre one that does not know what it holds; durable on return."""
+        self._configuration_path.unlink(missing_ok=True)
+        sync_directory(self._folder)
 
     async def append(self, entries: Sequence[Entry]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._writer, self._log.append, entries)

@@ -2,6 +2,9 @@
 
 import asyncio
 import socket
+from typing import Final
+
+_PORT_MAX: Final = 65_535
 
 
 async def refused(address: str, *, times: int, within_ms: int) -> bool:
@@ -19,14 +22,17 @@ async def refused(address: str, *, times: int, within_ms: int) -> bool:
                 if in_a_row >= times:
                     return True
                 await asyncio.sleep(pause_s)
-    except (TimeoutError, OSError, ValueError, OverflowError):
+    except (TimeoutError, OSError, ValueError):
         return False
 
 
 async def _is_refused(address: str) -> bool:
     """Of a name with several addresses all must refuse."""
-    host, _, port = address.rpartition(":")
-    found = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+    host, _, text = address.rpartition(":")
+    port = int(text)
+    if not (host and 0 < port <= _PORT_MAX):  # The resolver would take such a port modulo 65536.
+        raise ValueError(f"{address} is no address")
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, place in found:
         try:
             _, writer = await asyncio.open_connection(*place[:2])

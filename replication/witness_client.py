@@ -106,6 +106,7 @@ class WitnessLink:
         self._beat_wanted = asyncio.Event()
         self._view: View | None = None
         self._view_at_s = 0.0
+        self._trusted = asyncio.Event()
         self._problem = "it has not been reached yet"
         self._objection = ""
         self._logger = structlog.get_logger().bind(centre=centre, witness=witness_address)
@@ -130,6 +131,16 @@ class WitnessLink:
     def beat_now(self) -> None:
         """Tells the witness at once, as after a change of configuration."""
         self._beat_wanted.set()
+
+    async def look(self) -> View:
+        """What the witness says, trusted or not. Raises WitnessLostError or WitnessRefusedError."""
+        return view_from_pb(await self._ask(self._stub.Read, pb.ReadRequest(centre=self._centre)))
+
+    async def trusted_view(self) -> View:
+        """Waits for the first view that is trusted; `run` must be running."""
+        await self._trusted.wait()
+        assert self._view is not None, "trusted is what was viewed"
+        return self._view
 
     # --- The port -----------------------------------------------------------------------------------------------
 
@@ -251,6 +262,7 @@ class WitnessLink:
         self._trust(view, own)
         self._set_problem(self._objection)
         if not self._problem:
+            self._trusted.set()
             for observer in self._observers.values():
                 observer.observe(view)
 

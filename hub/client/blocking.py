@@ -180,11 +180,14 @@ class HubClient:
         *,
         centre: str | None = None,
         at_least: Mapping[str, int] | None = None,
+        strong: bool = False,
         rows_max: int = 0,
         time_s_max: float = 0.0,
     ) -> QueryResult:
         query = self._thread.run(
-            self._client.query(sql, centre=centre, at_least=at_least, rows_max=rows_max, time_s_max=time_s_max)
+            self._client.query(
+                sql, centre=centre, at_least=at_least, strong=strong, rows_max=rows_max, time_s_max=time_s_max
+            )
         )
         return QueryResult(self._thread, query)
 

@@ -1,27 +1,30 @@
 """Calls to either centre, without blocking: catalogue, queries, status, marks, digests, producers."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Final
 from uuid import uuid4
 
 import grpc
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from hub.catalogue.contract import Contract
 from hub.catalogue.load import contract_from_json, contract_to_json
+from hub.client.leaders import Leaders
 from hub.client.producer import AsyncProducer
-from hub.errors import ConfigurationError, UnavailableError, UnknownDataSetError
+from hub.errors import ConfigurationError, NotLeaderError, UnavailableError, UnknownDataSetError
 from hub.rpc.v1 import catalogue_pb2, operations_pb2, query_pb2
 from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
 from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
 from hub.rpc.v1 import operations_pb2_grpc as operations_grpc
 from hub.rpc.v1 import query_pb2_grpc as query_grpc
 from hub.rpc.v1.position_pb2 import Position
-from hub.status import CentreStatus, Digest, LogStatus, StoreStatus
+from hub.status import CentreStatus, Digest, LogStatus, StoreStatus, WitnessStatus
 from hub.wire import error_of_call
 
 _CALL_TIMEOUT_S: Final = 30.0
+_FOLLOW_S_MAX: Final = 10.0
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_send_message_length", 16 << 20),
@@ -82,6 +85,7 @@ class AsyncHubClient:
         self._addresses = dict(addresses)
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._contracts: dict[str, Contract] = {}
+        self._leaders = Leaders(self.centres, lambda centre: self._operations(centre))
 
     async def __aenter__(self) -> "AsyncHubClient":
         return self
@@ -89,6 +93,7 @@ class AsyncHubClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._leaders.close()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
     async def contracts(self, *, centre: str | None = None) -> dict[str, Contract]:
@@ -114,10 +119,12 @@ class AsyncHubClient:
 
     async def apply_contract(self, contract: Contract) -> tuple[int, bool]:
         """Creates or changes a data set: lsn of its entry and whether anything changed."""
-        stub = catalogue_grpc.CatalogueServiceStub(self._channel(contract.home))
-        reply = await self._call(
-            contract.home, stub.Apply, catalogue_pb2.ApplyRequest(contract=contract_to_json(contract))
-        )
+        request = catalogue_pb2.ApplyRequest(contract=contract_to_json(contract))
+
+        async def apply(centre: str) -> Any:
+            return await self._call(centre, catalogue_grpc.CatalogueServiceStub(self._channel(centre)).Apply, request)
+
+        reply = await self._at_leader(contract.home, apply)
         self._contracts[contract.name] = contract
         return reply.lsn, reply.changed
 
@@ -139,6 +146,7 @@ class AsyncHubClient:
         return AsyncProducer(
             name or f"client-{uuid4().hex}",
             log=log,
+            leaders=self._leaders,
             stub_of=lambda centre: exchange_grpc.ExchangeServiceStub(self._channel(centre)),
             contract_of=self._known_contract,
             window_max=window_max,
@@ -152,34 +160,63 @@ class AsyncHubClient:
         *,
         centre: str | None = None,
         at_least: Mapping[str, int] | None = None,
+        strong: bool = False,
         rows_max: int = 0,
         time_s_max: float = 0.0,
     ) -> AsyncQuery:
-        """Runs one read-only statement; `at_least` waits until that position is applied at the centre."""
+        """Runs one read-only statement; `at_least` waits until that position is applied at the centre. `strong` sees
+        all that was acknowledged before the call, or raises UnavailableError with the reason."""
         name = centre or self.centres[0]
         request = query_pb2.QueryRequest(
             sql=sql,
             at_least=Position(applied=dict(at_least or {})),
             rows_max=rows_max,
             time_ms_max=int(time_s_max * 1000),
+            strong=strong,
         )
         call = query_grpc.QueryServiceStub(self._channel(name)).Query(request)
         return await AsyncQuery(call, name).start()
 
     async def status(self, centre: str) -> CentreStatus:
-        stub = operations_grpc.OperationsServiceStub(self._channel(centre))
-        reply = await self._call(centre, stub.Status, operations_pb2.StatusRequest(), timeout_s=2.0)
+        reply = await self._call(centre, self._operations(centre).Status, operations_pb2.StatusRequest(), timeout_s=2.0)
         return _status_of(reply)
 
     async def mark(self, log: str) -> int:
-        stub = operations_grpc.OperationsServiceStub(self._channel(log))
-        return int((await self._call(log, stub.Mark, operations_pb2.MarkRequest(log=log))).lsn)
+        """Writes a mark into a log; its lsn."""
+
+        async def mark(centre: str) -> Any:
+            return await self._call(centre, self._operations(centre).Mark, operations_pb2.MarkRequest(log=log))
+
+        return int((await self._at_leader(log, mark)).lsn)
 
     async def digests(self, centre: str, log: str, lsn: int) -> list[Digest]:
-        stub = operations_grpc.OperationsServiceStub(self._channel(centre))
         request = operations_pb2.DigestsRequest(log=log, lsn=lsn)
-        reply = await self._call(centre, stub.Digests, request, timeout_s=600.0)
+        reply = await self._call(centre, self._operations(centre).Digests, request, timeout_s=600.0)
         return [Digest(data_set=one.data_set, rows=one.rows, digest=one.digest) for one in reply.digests]
+
+    async def _at_leader(self, log: str, call: Callable[[str], Awaitable[Any]]) -> Any:
+        """Asks the centre that leads a log, and follows when it is another one by now; for calls that may be made
+        twice."""
+        centre = self._leaders.leader_of(log)
+        async for attempt in AsyncRetrying(
+            wait=wait_random_exponential(0.02, 0.25),
+            stop=stop_after_delay(_FOLLOW_S_MAX),
+            retry=retry_if_exception_type((UnavailableError, NotLeaderError)),
+            reraise=True,
+        ):
+            with attempt:
+                try:
+                    return await call(centre)
+                except NotLeaderError as error:
+                    centre = error.leader if error.leader in self.centres else self._leaders.other_than(centre)
+                    raise
+                except UnavailableError:
+                    centre = self._leaders.other_than(centre)
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _operations(self, centre: str) -> operations_grpc.OperationsServiceStub:
+        return operations_grpc.OperationsServiceStub(self._channel(centre))
 
     def _known_contract(self, data_set: str) -> Contract:
         if data_set not in self._contracts:
@@ -215,6 +252,7 @@ def _status_of(reply: operations_pb2.StatusReply) -> CentreStatus:
         uptime_s=reply.uptime_s,
         logs=[LogStatus(**{name: _plain(getattr(log, name)) for name in LogStatus.model_fields}) for log in reply.logs],
         store=StoreStatus(**{name: getattr(reply.store, name) for name in StoreStatus.model_fields}),
+        witness=WitnessStatus(**{name: getattr(reply.witness, name) for name in WitnessStatus.model_fields}),
     )
 
 

@@ -1,13 +1,15 @@
 """Sends exchanges of one producer and keeps sending them until each has its outcome.
 
 Exchanges go out in the order of `send`, many to a message when they come faster than the stream takes them. When the
-stream breaks, all that is unanswered is sent again with the same sequence: the hub recognises what it has accepted.
+stream breaks or another centre comes to lead, all that is unanswered is sent again, there, with the same sequence: the
+hub recognises what it has accepted.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +18,7 @@ import pyarrow as pa
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from hub.catalogue.contract import Contract, Kind
+from hub.client.leaders import Leaders
 from hub.errors import HubError, LimitError, NotLeaderError, UnavailableError
 from hub.ingest.exchange import Receipt
 from hub.ingest.sections import Operation
@@ -29,6 +32,8 @@ _OPERATIONS: Final = {
     Operation.DELETE: pb.OPERATION_DELETE,
 }
 _MESSAGE_BYTES_MAX: Final = 8 << 20
+_PAUSE_MIN_S: Final = 0.02
+_PAUSE_MAX_S: Final = 0.25
 
 
 @dataclass(slots=True, eq=False)
@@ -39,13 +44,15 @@ class _Pending:
 
 
 class AsyncProducer:
-    """One stream to the leader of one log. Made by `AsyncHubClient.producer`; use as an async context manager."""
+    """One stream to the leader of one log, whoever it is. Made by `AsyncHubClient.producer`; use as an async context
+    manager."""
 
     def __init__(
         self,
         name: str,
         *,
         log: str,
+        leaders: Leaders,
         stub_of: Callable[[str], pb_grpc.ExchangeServiceStub],
         contract_of: Callable[[str], Contract],
         window_max: int,
@@ -53,7 +60,9 @@ class AsyncProducer:
         exchange_bytes_max: int,
     ) -> None:
         self.name = name
-        self._leader = log
+        self._log = log
+        self._leaders = leaders
+        self._centre = ""
         self._stub_of = stub_of
         self._contract_of = contract_of
         self._exchange_bytes_max = exchange_bytes_max
@@ -69,6 +78,7 @@ class AsyncProducer:
         self._failed: HubError | None = None
 
     async def __aenter__(self) -> "AsyncProducer":
+        self._leaders.watch()
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -142,7 +152,8 @@ class AsyncProducer:
     async def _run(self) -> None:
         try:
             async for attempt in AsyncRetrying(
-                wait=wait_random_exponential(0.05, 1.0),
+                wait=wait_random_exponential(_PAUSE_MIN_S, _PAUSE_MAX_S),
+                sleep=self._pause,
                 stop=self._patience,
                 retry=retry_if_exception_type((UnavailableError, NotLeaderError)),
                 reraise=True,
@@ -153,21 +164,37 @@ class AsyncProducer:
             self._fail(error)
 
     async def _converse(self) -> None:
-        """One stream, until it breaks."""
+        """One stream, until it breaks or the log is led elsewhere."""
         self._requeue()
-        call = self._stub_of(self._leader).Submit()
-        sending = asyncio.create_task(self._send_all(call))
+        self._centre = centre = self._leaders.leader_of(self._log, after=self._centre)
+        call = self._stub_of(centre).Submit()
+        helpers = [asyncio.create_task(self._send_all(call)), asyncio.create_task(self._leave(call))]
         try:
             async for reply in call:
                 for receipt in reply.receipts:
                     self._take(receipt)
-            raise UnavailableError(f"{self._leader} ended the stream", definite=False)
+            raise UnavailableError(f"{centre} ended the stream", definite=False)
+        except asyncio.CancelledError:
+            if call.cancelled() and helpers[1].done():
+                raise UnavailableError(f"log {self._log} is led elsewhere by now", definite=False) from None
+            raise
         except grpc.aio.AioRpcError as error:
-            raise error_of_call(error, self._leader) from error
+            raise error_of_call(error, centre) from error
         finally:
-            sending.cancel()
+            for helper in helpers:
+                helper.cancel()
             call.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _leave(self, call: "grpc.aio.StreamStreamCall[pb.SubmitRequest, pb.SubmitReply]") -> None:
+        await self._leaders.elsewhere(self._log, self._centre)
+        call.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """Ends early when another centre is known to lead than the one that failed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._leaders.elsewhere(self._log, self._centre)
 
     async def _send_all(self, call: "grpc.aio.StreamStreamCall[pb.SubmitRequest, pb.SubmitReply]") -> None:
         request = pb.SubmitRequest(producer=self.name)
@@ -186,8 +213,6 @@ class AsyncProducer:
     def _take(self, receipt: pb.Receipt) -> None:
         error = error_of(receipt.error) if receipt.HasField("error") else None
         if isinstance(error, UnavailableError | NotLeaderError):
-            if isinstance(error, NotLeaderError) and error.leader:
-                self._leader = error.leader
             raise error  # A new stream sends it again, with all that is unanswered.
         pending = self._unanswered.pop(receipt.sequence, None)
         if pending is None:

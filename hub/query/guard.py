@@ -17,6 +17,9 @@ from hub.errors import LimitError, QueryError
 
 _HINT: Final = "one SELECT over data sets; `cityhub datasets` lists them"
 _TABLE_FUNCTIONS: Final = frozenset({"generate_series", "range", "repeat", "unnest", "json_each", "json_tree"})
+_QUERY_NODES: Final = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"})
+# Known to DuckDB's binder, not to its catalogue.
+_BOUND: Final = frozenset({"unnest"})
 # Volatile functions that tell nothing about the machine and change nothing.
 _VOLATILE: Final = frozenset(
     {
@@ -67,18 +70,25 @@ def check_sql(cursor: duckdb.DuckDBPyConnection, sql: str, *, relations: Collect
 
     Raises QueryError with what is refused, LimitError when the text is too long.
     """
-    if (size := len(sql.encode("utf-8", errors="surrogatepass"))) > bytes_max:
+    try:
+        size = len(sql.encode())
+    except UnicodeEncodeError as error:
+        raise QueryError(f"the statement is no text: {error}", hint=_HINT) from error
+    if size > bytes_max:
         raise LimitError(f"a statement may have {bytes_max} bytes, this one has {size}")
     try:
         statements = duckdb.extract_statements(sql)
-    except (duckdb.Error, UnicodeError) as error:
+    except duckdb.Error as error:
         raise QueryError(str(error), hint=_HINT) from error
     if len(statements) != 1:
         raise QueryError(f"one statement at a time, not {len(statements)}", hint=_HINT)
     if statements[0].type != duckdb.StatementType.SELECT:
         raise QueryError(f"a {statements[0].type.name} statement is refused: reads only", hint=_HINT)
     text = statements[0].query
-    _check(_tree(cursor, text), _Scope(frozenset(), frozenset(relations), _functions(cursor)))
+    try:
+        _check(_tree(cursor, text), _Scope(frozenset(), frozenset(relations), _functions(cursor)))
+    except RecursionError:
+        raise LimitError("the statement is nested too deeply", hint="write it with fewer levels") from None
     return text
 
 
@@ -98,36 +108,59 @@ class _Scope:
     relations: frozenset[str]
     functions: frozenset[str]
 
+    def with_expression(self, name: str) -> "_Scope":
+        return replace(self, expressions=self.expressions | {_folded(name)})
+
 
 def _check(node: Any, scope: _Scope) -> None:
     if isinstance(node, list):
         for child in node:
             _check(child, scope)
     elif isinstance(node, dict):
-        if isinstance(ctes := node.get("cte_map"), dict):
-            names = {entry["key"].lower() for entry in ctes.get("map", ())}
-            scope = replace(scope, expressions=scope.expressions | names)
+        scope = _check_expressions(node, scope)
         for refusal in _refusals(node, scope):
             raise QueryError(refusal, hint=_HINT)
+        kind = node.get("type")
         for name, child in node.items():
-            if node.get("type") == "TABLE_FUNCTION" and name == "function":
-                child = child.get("children")  # Its own name is on another list.
-            _check(child, scope)
+            if name == "cte_map":
+                continue  # Checked above.
+            if kind == "TABLE_FUNCTION" and name == "function":
+                _check(list(child.values()), scope)  # Its own name is on another list.
+            elif kind == "RECURSIVE_CTE_NODE" and name == "right":
+                _check(child, scope.with_expression(node["cte_name"]))
+            else:
+                _check(child, scope)
+
+
+def _check_expressions(node: dict[str, Any], scope: _Scope) -> _Scope:
+    """Checks the common table expressions of a node and returns the scope of its rest.
+
+    Each sees those before it. Its own name and later ones DuckDB looks up in its catalogue, and so must we; of a
+    recursive one, only the right side sees itself.
+    """
+    for entry in (node.get("cte_map") or {}).get("map", ()):
+        _check(entry["value"], scope)
+        scope = scope.with_expression(entry["key"])
+    return scope
 
 
 def _refusals(node: dict[str, Any], scope: _Scope) -> Iterator[str]:
-    kind = node.get("type")
-    if kind == "BASE_TABLE":
+    kind = str(node.get("type"))
+    if kind.endswith("_NODE") and kind not in _QUERY_NODES:
+        yield f"{kind.partition('_')[0]} is refused: reads only"
+    elif kind == "BASE_TABLE":
         yield from _table_refusals(node, scope)
     elif kind == "TABLE_FUNCTION":
         function = node["function"]
-        name = function["function_name"].lower()
+        name = _folded(function["function_name"])
         if function.get("schema") or function.get("catalog") or name not in _TABLE_FUNCTIONS:
             yield f"table function {name!r} is refused: no access to files, settings or other databases"
     elif kind == "SHOW_REF" and node.get("show_type") == "SHOW_SPECIAL":
         yield "SHOW is refused: the catalogue lists data sets"
+    elif kind == "SHOW_REF" and node.get("query") is None:
+        yield from _table_refusals(node, replace(scope, expressions=frozenset()))
     elif "function_name" in node:
-        name = node["function_name"].lower()
+        name = _folded(node["function_name"])
         if node.get("catalog") or node.get("schema") not in (None, "", "main") or name not in scope.functions:
             yield f"function {name!r} is refused or does not exist"
 
@@ -137,8 +170,13 @@ def _table_refusals(node: dict[str, Any], scope: _Scope) -> Iterator[str]:
     name = node["table_name"]
     if catalog or schema not in ("", "main"):
         yield f"{'.'.join(part for part in (catalog, schema, name) if part)!r} is refused: only data sets can be read"
-    elif name.lower() not in scope.relations and not (schema == "" and name.lower() in scope.expressions):
+    elif _folded(name) not in scope.relations and not (schema == "" and _folded(name) in scope.expressions):
         yield f"there is no data set {name!r}"
+
+
+def _folded(name: str) -> str:
+    """As DuckDB compares names: only A to Z have two cases. `str.lower` would take the Kelvin sign for a k."""
+    return name.encode().lower().decode()
 
 
 _known_functions: dict[str, frozenset[str]] = {}
@@ -154,5 +192,5 @@ def _functions(cursor: duckdb.DuckDBPyConnection) -> frozenset[str]:
         )
         consistent = {name for name, is_consistent in cursor.execute(sql).fetchall() if is_consistent}
         denied = {name for name in consistent if name.startswith(_DENIED_PREFIXES)} | _DENIED
-        _known_functions[version] = frozenset(consistent - denied) | _VOLATILE
+        _known_functions[version] = frozenset(consistent - denied) | _VOLATILE | _BOUND
     return _known_functions[version]

@@ -18,18 +18,21 @@ from hub.service.ipc import StreamCutter
 
 
 class QueryServicer(pb_grpc.QueryServiceServicer):
-    """`run` starts a query (blocking); `reached` waits until a position is applied here."""
+    """`run` starts a query (blocking); `reached` waits until a position is applied here; `proved` finds the position
+    that holds all that was acknowledged before the call."""
 
     def __init__(
         self,
         run: Callable[[str, Limits], RunningQuery],
         reached: Callable[[dict[str, int]], Awaitable[None]],
+        proved: Callable[[], Awaitable[dict[str, int]]],
         *,
         limits: Limits,
         concurrent_max: int,
     ) -> None:
         self._run = run
         self._reached = reached
+        self._proved = proved
         self._limits = limits
         self._threads = ThreadPoolExecutor(max_workers=concurrent_max, thread_name_prefix="query")
         self._concurrent_max = concurrent_max
@@ -43,6 +46,8 @@ class QueryServicer(pb_grpc.QueryServiceServicer):
                 raise LimitError(f"{self.running} queries are running, the limit", hint="try again in a moment")
             self.running += 1
             try:
+                if request.strong:
+                    await self._reached(await self._proved())
                 await self._reached(dict(request.at_least.applied))
                 async for reply in self._answer(request):
                     yield reply

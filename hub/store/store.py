@@ -10,7 +10,8 @@ are applied anew.
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -49,8 +50,20 @@ class Outcome:
 class _Mark:
     lsn: int
     cursor: duckdb.DuckDBPyConnection
+    contracts: Mapping[str, Contract]  # Those in force at the mark: the snapshot knows no later ones.
     made_s: float
     digests: list[Digest] | None = None
+
+
+@contextmanager
+def _told_with_its_remedy(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreDamagedError(
+            f"{path} cannot be opened: {error}",
+            hint=f"move {path.name} and {path.name}.wal away: the store is rebuilt from the logs",
+        ) from error
 
 
 class Store:
@@ -80,15 +93,15 @@ class Store:
             "autoinstall_known_extensions": "false",
             "wal_autocheckpoint": f"{_WAL_BYTES}B",
         }
-        try:
+        with _told_with_its_remedy(path):
             store = cls(path, duckdb.connect(str(path), config=settings))
-            store._connection.execute("set lock_configuration = true").fetchall()
-            store._recover()
-        except duckdb.Error as error:
-            raise StoreDamagedError(
-                f"{path} cannot be opened: {error}",
-                hint=f"move {path.name} and {path.name}.wal away: the store is rebuilt from the logs",
-            ) from error
+        try:
+            with _told_with_its_remedy(path):
+                store._connection.execute("set lock_configuration = true").fetchall()
+                store._recover()
+        except BaseException:
+            store.close()  # DuckDB would give the same database to whoever opens another file of that name.
+            raise
         return store
 
     def close(self) -> None:
@@ -141,7 +154,7 @@ class Store:
             if mark is None or mark.lsn != lsn:
                 raise UnavailableError(f"no snapshot of log {log} at {lsn} is held", hint="verify again")
             if mark.digests is None:
-                mark.digests = digests(mark.cursor, self._contracts.values(), log)
+                mark.digests = digests(mark.cursor, mark.contracts.values(), log)
                 mark.cursor.close()
             return mark.digests
 
@@ -229,7 +242,8 @@ class Store:
             self._connection.unregister(tables.INCOMING)
 
     def _roll_back(self, log: str) -> None:
-        self._connection.execute("rollback").fetchall()
+        with suppress(duckdb.TransactionException):  # A commit that failed has rolled back itself.
+            self._connection.execute("rollback").fetchall()
         self._load_sequences(log)  # What was added belonged to the transaction.
 
     # --- Marks --------------------------------------------------------------------------------------------------
@@ -241,7 +255,7 @@ class Store:
         with self._marks_lock:
             if (before := self._marks.get(log)) is not None:
                 before.cursor.close()
-            self._marks[log] = _Mark(lsn, cursor, time.monotonic())
+            self._marks[log] = _Mark(lsn, cursor, self._contracts, time.monotonic())
 
     def _drop_old_marks(self) -> None:
         with self._marks_lock:
