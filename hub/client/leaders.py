@@ -5,7 +5,6 @@ Each centre is asked once for a stream of its word, so that writers learn of a n
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final, Protocol
 
 import grpc
@@ -63,8 +62,13 @@ class Leaders:
 
     async def _listen(self, centre: str) -> None:
         while True:
-            with suppress(grpc.aio.AioRpcError):
-                async for reply in self._stub_of(centre).WatchLeaders(pb.WatchLeadersRequest()):
+            call = self._stub_of(centre).WatchLeaders(pb.WatchLeadersRequest())
+            try:
+                async for reply in call:
                     for one in reply.logs:
                         self.learn(one.log, one.epoch, one.leader)
+            except grpc.aio.AioRpcError:
+                pass  # It is asked again.
+            finally:
+                call.cancel()
             await asyncio.sleep(_RETRY_S)

@@ -83,7 +83,9 @@ def go_solo(state: Replica) -> Step:
     """Asks to lead alone, unless a request is under way or this centre is alone already."""
     if state.halted or state.pending is not None or state.peer not in state.configuration.in_sync:
         return state, ()
-    return _ask(state, frozenset({state.centre}))
+    assert isinstance(state.role, Leader), "only a leader goes solo"
+    unheard = replace(state.role, streaming=False, joining=False)  # It is asked back in once it is heard again.
+    return _ask(replace(state, role=unheard), frozenset({state.centre}))
 
 
 def ask_again(state: Replica) -> Step:
