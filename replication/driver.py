@@ -93,6 +93,7 @@ class Driver:
         self._limits = limits
         self._changed = changed
         self._suspicion = Suspicion(replica.log, limits, clock.now_s())
+        self._suspecting = False
         self._reason = "asked for by the operator"
         self._first_probe = self._probe = first_probe
         self._proofs: deque[tuple[int, asyncio.Future[bool]]] = deque()
@@ -318,7 +319,11 @@ class Driver:
         self._suspicion.witness_lost()
 
     def _suspect(self) -> None:
-        if verdict := self._suspicion.verdict(self._clock.now_s(), leads=self.leads):
+        verdict = self._suspicion.verdict(self._clock.now_s(), leads=self.leads)
+        if bool(verdict) != self._suspecting:
+            self._suspecting = bool(verdict)
+            self._logger.info("peer missing" if verdict else "peer heard again", reason=verdict)
+        if verdict:
             self._reason = f"{self.state.peer} is missing: {verdict}"
             self._step(PeerMissing())
 
@@ -340,8 +345,14 @@ class Driver:
         match effect:
             case SaveConfiguration():
                 self._disk.save_configuration(effect.configuration, effect.pending)
+                now = effect.configuration
                 self._logger.info(
-                    "configuration", version=effect.configuration.version, leader=effect.configuration.leader
+                    "configuration",
+                    version=now.version,
+                    epoch=now.epoch,
+                    leader=now.leader,
+                    in_sync=sorted(now.in_sync),
+                    pending=sorted(effect.pending or ()),
                 )
             case Truncate():
                 self._tail.cut(effect.after_lsn)

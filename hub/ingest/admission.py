@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import structlog
+
 from hub.catalogue.contract import Contract
 from hub.config import IngestLimits
 from hub.errors import HubError, LimitError, NotLeaderError, UnavailableError
@@ -72,6 +74,7 @@ class Admission:
         self._limits = limits
         self._disk_free_bytes = disk_free_bytes
         self._address_of = address_of
+        self._logger = structlog.get_logger()
         self._queue: deque[tuple[Exchange, float]] = deque()
         self._queue_bytes = 0
         self._due = asyncio.Event()
@@ -151,6 +154,8 @@ class Admission:
         for entry in await self._driver.entries_after(applied_lsn):
             _remember(sequences, entry)
         self._sequences, self._inherited_lsn = sequences, self._driver.state.end.lsn
+        epoch = self._driver.state.configuration.epoch
+        self._logger.info("takes exchanges", log=self._log, epoch=epoch, inherited_lsn=self._inherited_lsn)
 
     async def _group(self) -> None:
         exchanges = self._new_ones(self._take())
