@@ -36,7 +36,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
             wait_for_data_set(client, "readings")
         batches = small_batches(parameters["rows"], parameters["seed"])
         before = usage_of(processes)
-        receipts, latencies_ms, counts = asyncio.run(_load(processes.addresses, parameters, batches))
+        receipts, latencies_ms, counts = asyncio.run(saturate(processes.addresses, parameters, batches))
         after = usage_of(processes)
         with processes.client() as client:
             verified = _verify(client, receipts, parameters["rows"])
@@ -77,10 +77,11 @@ def usage_of(processes: CityProcesses) -> dict[str, tuple[float, int]]:
     return {"client": own, "ops": processes.usage("ops"), "ecc": processes.usage("ecc")}
 
 
-async def _load(
+async def saturate(
     addresses: dict[str, str], parameters: dict[str, Any], batches: list[pa.RecordBatch]
 ) -> tuple[list[Receipt], np.ndarray, np.ndarray]:
-    """Receipts, latencies after the warm-up (ms), and acknowledgements in each whole second after it."""
+    """A closed loop over `streams` producers with `in_flight` exchanges each: receipts, latencies after the warm-up
+    (ms), and acknowledgements in each whole second after it."""
     done: list[tuple[float, float, Receipt]] = []
     async with AsyncHubClient(addresses) as client:
         await client.contract("readings")

@@ -18,6 +18,7 @@ from hub.ingest.sections import Operation
 from hub.status import CentreStatus, Digest
 
 Result = TypeVar("Result")
+_END_S_MAX = 1.0
 
 
 class _LoopThread:
@@ -36,6 +37,7 @@ class _LoopThread:
             raise
 
     def close(self) -> None:
+        self.run(_others_end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
@@ -196,6 +198,13 @@ class HubClient:
 
     def verify_log(self, log: str) -> tuple[int, dict[str, list[Digest]]]:
         return self._thread.run(verify_log(self._client, log))
+
+
+async def _others_end() -> None:
+    """Lets calls that were cancelled come to their end."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=_END_S_MAX)
 
 
 def _hand_over(done: "asyncio.Future[Receipt]", outcome: "Future[Receipt]") -> None:
