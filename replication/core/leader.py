@@ -127,7 +127,8 @@ def connected(state: Replica, leader: Leader) -> Step:
 
 
 def disconnected(state: Replica, leader: Leader) -> Step:
-    return _advance(state, replace(leader, streaming=False, joining=False))
+    """What the standby confirmed is asked again in the next connection: it may come back with another disk."""
+    return _advance(state, replace(leader, streaming=False, joining=False, matched_lsn=0))
 
 
 def _advance(state: Replica, leader: Leader, *, rewound: bool = False) -> Step:
