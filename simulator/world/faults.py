@@ -1,0 +1,252 @@
+"""What can be done to a world: faults begin and end, operators act, load changes. Each is a value, so that a schedule
+can be read, and done again."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from simulator.world.world import World
+
+
+class Action(Protocol):
+    def do(self, world: "World") -> None: ...
+
+
+Event = tuple[float, Action]
+"""(virtual time in seconds, what is done then)."""
+
+
+def at_s(seconds: float, action: Action) -> Event:
+    return seconds, action
+
+
+# --- Processes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    writes_per_s: float = 0.0
+    reads_per_s: float = 0.0
+    payload_bytes: int = 0
+
+    def do(self, world: "World") -> None:
+        world.clients.load(
+            writes_per_s=self.writes_per_s, reads_per_s=self.reads_per_s, payload_bytes=self.payload_bytes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """With -9. `power`: the whole machine, which then does not even refuse connections."""
+
+    name: str
+    power: bool = False
+
+    def do(self, world: "World") -> None:
+        world.injected("power loss" if self.power else "kill", f"{self.name} is killed")
+        world.nodes[self.name].kill(power_lost=self.power)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A centre whose disk is damaged is wiped first, as its operator does after reading why it refuses."""
+
+    name: str
+
+    def do(self, world: "World") -> None:
+        world.start(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class CrashAt:
+    """It dies when it gets to the named point for the `count`th time from now on, and is started again."""
+
+    name: str
+    point: str
+    count: int = 1
+
+    def do(self, world: "World") -> None:
+        node = world.nodes[self.name]
+        node.armed, node.armed_after = self.point, self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    name: str
+
+    def do(self, world: "World") -> None:
+        world.injected("pause", f"{self.name} is paused")
+        world.nodes[self.name].pause()
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    name: str
+    timers_first: bool = False
+
+    def do(self, world: "World") -> None:
+        world.history.note(self.name, "goes on")
+        world.nodes[self.name].resume(timers_first=self.timers_first)
+
+
+# --- Network --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Nothing gets from `source` to `target`; the other way, too, unless `one_way`."""
+
+    source: str
+    target: str
+    one_way: bool = False
+
+    def do(self, world: "World") -> None:
+        kind = "one-way cut" if self.one_way else "cut"
+        world.injected(kind, f"{self.source} is cut off from {self.target}{', one way' if self.one_way else ''}")
+        world.network.cut(self.source, self.target)
+        if not self.one_way:
+            world.network.cut(self.target, self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    source: str
+    target: str
+
+    def do(self, world: "World") -> None:
+        world.history.note("fault", f"{self.source} and {self.target} are connected again")
+        world.network.mend(self.source, self.target)
+        world.network.mend(self.target, self.source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worsen:
+    """One direction becomes slow and loses messages. Without arguments it is as good as new."""
+
+    source: str
+    target: str
+    delay_s: float = 0.0
+    jitter_s: float = 0.0
+    loss: float = 0.0
+    late: float = 0.0
+
+    def do(self, world: "World") -> None:
+        edge = world.network.edges[self.source, self.target]
+        edge.delay_s, edge.jitter_s, edge.loss, edge.late = self.delay_s, self.jitter_s, self.loss, self.late
+        text = f"{self.source} to {self.target}: {self.delay_s:.3f} s, loss {self.loss:.2f}, late {self.late:.2f}"
+        if edge.wrong:
+            world.injected("late calls" if self.late else "slow link", text)
+
+
+# --- Disk and clock -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFull:
+    name: str
+    full: bool = True
+
+    def do(self, world: "World") -> None:
+        if self.full:
+            world.injected("disk full", f"the disk of {self.name} is full")
+        world.centres[self.name].faults.full = self.full
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Each fsync and each apply takes `seconds` longer."""
+
+    name: str
+    seconds: float
+    apply_s: float = 0.002
+
+    def do(self, world: "World") -> None:
+        if self.seconds:
+            world.injected("disk stall", f"the disk of {self.name} takes {self.seconds:.3f} s")
+        faults = world.centres[self.name].faults
+        faults.stall_s, faults.apply_s = self.seconds, self.apply_s
+
+
+@dataclass(frozen=True, slots=True)
+class FailFsync:
+    """The next one fails: the process ends, and starts again."""
+
+    name: str
+
+    def do(self, world: "World") -> None:
+        world.injected("failed fsync", f"the next fsync at {self.name} fails")
+        world.centres[self.name].faults.fails = True
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Of something durable, while the centre is down and the other one holds everything: else it is spared."""
+
+    name: str
+
+    def do(self, world: "World") -> None:
+        world.damage(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Wipe:
+    """As `Damage`, but all is gone, and the next start is a blank one."""
+
+    name: str
+
+    def do(self, world: "World") -> None:
+        world.wipe(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A clock that runs at `rate`."""
+
+    name: str
+    rate: float
+
+    def do(self, world: "World") -> None:
+        if self.rate != 1:
+            world.injected("clock drift", f"the clock of {self.name} runs at {self.rate:.3f}")
+        world.nodes[self.name].clock.set_rate(self.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A clock that jumps ahead."""
+
+    name: str
+    seconds: float
+
+    def do(self, world: "World") -> None:
+        world.injected("clock jump", f"the clock of {self.name} jumps {self.seconds:.3f} s ahead")
+        world.nodes[self.name].clock.jump(self.seconds)
+
+
+# --- Operators ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Whoever leads is asked to hand over to the other."""
+
+    def do(self, world: "World") -> None:
+        world.hand_over()
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A centre is asked to lead at once."""
+
+    name: str
+
+    def do(self, world: "World") -> None:
+        world.lead(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Heal:
+    """All faults end."""
+
+    def do(self, world: "World") -> None:
+        world.heal()

@@ -1,0 +1,335 @@
+"""Schedules of faults, drawn from a seed: which kinds are in, how many, how long, under which limits and load.
+
+Each schedule weighs the faults anew (swarm testing): one is mostly cuts, another mostly crashes, another all at once.
+Faults come first, then all end, and then both centres must be in sync again and acknowledge writes in time. Every
+tenth schedule has only faults that stay below the threshold: nothing may change then.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from replication.limits import ReplicationLimits
+from simulator.world.checkers import LIVENESS, SAFETY, Check, Finding, findings, no_change_of_configuration
+from simulator.world.faults import (
+    CrashAt,
+    Cut,
+    Damage,
+    DiskFull,
+    Drift,
+    Event,
+    FailFsync,
+    HandOver,
+    Heal,
+    Jump,
+    Kill,
+    Lead,
+    Load,
+    Mend,
+    Pause,
+    Resume,
+    Stall,
+    Start,
+    Wipe,
+    Worsen,
+)
+from simulator.world.history import History
+from simulator.world.pair import CENTRES
+from simulator.world.witness import WITNESS
+from simulator.world.world import World
+
+NODES: Final = (*CENTRES, WITNESS)
+EDGES: Final = (("ops", "ecc"), ("ops", WITNESS), ("ecc", WITNESS))
+CENTRE_POINTS: Final = (
+    "before a write",
+    "before an fsync's end",
+    "after an fsync",
+    "before a truncation",
+    "after a truncation",
+    "before a configuration is saved",
+    "after a configuration is saved",
+    "before an apply",
+    "after an apply",
+)
+WITNESS_POINTS: Final = ("before a decision is saved", "after a decision is saved")
+_FIRST_FAULT_S: Final = 0.5
+_HEALING_S_MAX: Final = 12.0
+_MILD_EVERY: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What a seed stands for."""
+
+    seed: int
+    limits: ReplicationLimits
+    events: tuple[Event, ...]
+    until_s: float
+    checks: tuple[Check, ...]
+
+    def run(self) -> History:
+        return World(self.seed, limits=self.limits).run(*self.events, until_s=self.until_s)
+
+
+def schedule(seed: int) -> Schedule:
+    rng = random.Random(f"schedule {seed}")
+    limits = _limits(rng)
+    mild = seed % _MILD_EVERY == _MILD_EVERY - 1
+    faults_s = rng.uniform(1, 6)
+    events: list[Event] = [(0.0, _load(rng))]
+    kinds = _MILD if mild else _KINDS
+    chosen = rng.sample(tuple(kinds), rng.randint(1, len(kinds)))
+    weights = [rng.random() ** 2 for _ in chosen]
+    for _ in range(rng.randint(1, 2 if mild else 8)):
+        kind = kinds[rng.choices(chosen, weights)[0]]
+        events += kind(rng, limits, _FIRST_FAULT_S + faults_s * rng.random())
+    healed_s = _FIRST_FAULT_S + faults_s + 1
+    if mild:
+        healed_s = max(healed_s, *(when_s for when_s, _ in events)) + 1
+    events = [event for event in events if event[0] < healed_s]
+    events += [(healed_s, Heal())]
+    bound_s = (2 * limits.suspect_after_ms + limits.hold_down_ms) / 1000 + _HEALING_S_MAX
+    return Schedule(
+        seed=seed,
+        limits=limits,
+        events=tuple(sorted(events, key=lambda event: event[0])),
+        until_s=healed_s + bound_s,
+        checks=(*SAFETY, *((no_change_of_configuration,) if mild else ()), *LIVENESS),
+    )
+
+
+def _limits(rng: random.Random) -> ReplicationLimits:
+    return ReplicationLimits(
+        heartbeat_ms=100,
+        suspect_after_ms=rng.choice((800, 1200)),
+        hold_down_ms=rng.choice((500, 2000, 5000)),
+        ship_window_entries_max=rng.choice((1, 4, 64)),
+        ship_bytes_max=rng.choice((300, 4 << 20)),
+        tail_bytes_max=rng.choice((600, 64 << 20)),
+        flight_bytes_max=rng.choice((2000, 64 << 20)),
+        persist_backlog_bytes_max=rng.choice((1000, 64 << 20)),
+        apply_bytes_max=rng.choice((400, 16 << 20)),
+        apply_interval_ms=rng.choice((10, 100)),
+        disk_retry_ms=rng.choice((100, 500)),
+    )
+
+
+def _load(rng: random.Random) -> Load:
+    return Load(
+        writes_per_s=rng.choice((3, 10, 30)), reads_per_s=rng.choice((0, 1, 5)), payload_bytes=rng.choice((0, 200))
+    )
+
+
+# --- Kinds of faults ------------------------------------------------------------------------------------------------
+
+Kind = Callable[[random.Random, ReplicationLimits, float], list[Event]]
+
+
+def _kill(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice(NODES)
+    return [(at_s, Kill(name, power=rng.random() < 0.3)), (at_s + rng.uniform(0.1, 4), Start(name))]
+
+
+def _kill_both(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    """In either order; the second one perhaps after it has taken over, and back in either order."""
+    first, second = rng.sample(CENTRES, 2)
+    second_s = at_s + rng.choice((rng.uniform(0, 0.2), rng.uniform(1, 3)))
+    back = [first, second] if rng.random() < 0.5 else [second, first]
+    return [
+        (at_s, Kill(first, power=rng.random() < 0.3)),
+        (second_s, Kill(second, power=rng.random() < 0.3)),
+        (second_s + rng.uniform(0.05, 1), Start(back[0])),
+        (second_s + rng.uniform(1, 3), Start(back[1])),
+    ]
+
+
+def _crash_loop(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice(NODES)
+    events: list[Event] = []
+    for _ in range(rng.randint(2, 5)):
+        events += [(at_s, Kill(name)), (at_s + rng.uniform(0.05, 0.3), Start(name))]
+        at_s = events[-1][0] + rng.uniform(0.1, 1)
+    return events
+
+
+def _crash_at(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice((*CENTRES, *NODES))
+    point = rng.choice(WITNESS_POINTS if name == WITNESS else CENTRE_POINTS)
+    return [(at_s, CrashAt(name, point, rng.randint(1, 4)))]
+
+
+def _pause(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice(NODES)
+    seconds = limits.suspect_after_ms / 1000 * rng.choice((rng.uniform(0.1, 0.9), rng.uniform(1, 3)))
+    return [(at_s, Pause(name)), (at_s + seconds, Resume(name, timers_first=rng.random() < 0.5))]
+
+
+def _cut(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    ends = rng.sample(rng.choice(EDGES), 2)
+    return [
+        (at_s, Cut(ends[0], ends[1], one_way=rng.random() < 0.5)),
+        (at_s + rng.uniform(0.1, 4.5), Mend(ends[0], ends[1])),
+    ]
+
+
+def _isolate(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice(NODES)
+    back_s = at_s + rng.uniform(0.1, 4.5)
+    return [
+        event
+        for other in NODES
+        if other != name
+        for event in ((at_s, Cut(name, other)), (back_s + rng.uniform(0, 0.5), Mend(name, other)))
+    ]
+
+
+def _flap(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    source, target = rng.choice(EDGES)
+    events: list[Event] = []
+    for _ in range(rng.randint(3, 8)):
+        events += [(at_s, Cut(source, target)), (at_s + rng.uniform(0.02, 0.6), Mend(source, target))]
+        at_s = events[-1][0] + rng.uniform(0.02, 0.6)
+    return events
+
+
+def _worsen(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    source, target = rng.sample(rng.choice(EDGES), 2)
+    worse = Worsen(
+        source=source,
+        target=target,
+        delay_s=rng.choice((0.0, rng.uniform(0, 0.3))),
+        jitter_s=rng.choice((0.0, rng.uniform(0, 0.3))),
+        loss=rng.choice((0.0, rng.uniform(0, 0.4))),
+        late=rng.choice((0.0, rng.uniform(0, 0.8))),
+    )
+    return [(at_s, worse), (at_s + rng.uniform(0.5, 5), Worsen(source=source, target=target))]
+
+
+def _late(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    """Requests of a centre to the witness, or its answers, come seconds late and twice."""
+    source, target = rng.sample((rng.choice(CENTRES), WITNESS), 2)
+    return [
+        (at_s, Worsen(source=source, target=target, late=rng.uniform(0.2, 1))),
+        (at_s + rng.uniform(0.5, 5), Worsen(source=source, target=target)),
+    ]
+
+
+def _disk_full(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice(CENTRES)
+    return [(at_s, DiskFull(name)), (at_s + rng.uniform(0.1, 3), DiskFull(name, full=False))]
+
+
+def _stall(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice(CENTRES)
+    stall = Stall(name, rng.uniform(0.01, 0.8), apply_s=rng.choice((0.002, rng.uniform(0, 0.8))))
+    return [(at_s, stall), (at_s + rng.uniform(0.2, 3), Stall(name, 0.0))]
+
+
+def _fail_fsync(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    return [(at_s, FailFsync(rng.choice(CENTRES)))]
+
+
+def _lose_disk(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice(CENTRES)
+    lost_s = at_s + rng.uniform(0.05, 2)
+    loss = rng.choice((Damage(name), Wipe(name)))
+    back_s = lost_s + rng.uniform(0.01, 1)
+    return [(at_s, Kill(name)), (lost_s, loss), (back_s, Start(name)), (back_s + rng.uniform(0.2, 1), Start(name))]
+
+
+def _clock(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice(NODES)
+    if rng.random() < 0.5:
+        return [(at_s, Jump(name, rng.uniform(0, 5)))]
+    return [(at_s, Drift(name, rng.uniform(0.8, 1.25))), (at_s + rng.uniform(0.5, 5), Drift(name, 1.0))]
+
+
+def _hand_over(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    again_s = at_s + rng.choice((0.0, rng.uniform(0, 0.1), rng.uniform(0.1, 2)))
+    return [(at_s, HandOver()), (again_s, HandOver())] if rng.random() < 0.5 else [(at_s, HandOver())]
+
+
+def _lead(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    return [(at_s, Lead(rng.choice(CENTRES)))]
+
+
+_KINDS: Final[dict[str, Kind]] = {
+    "kill": _kill,
+    "kill both": _kill_both,
+    "crash loop": _crash_loop,
+    "crash at a point": _crash_at,
+    "pause": _pause,
+    "cut": _cut,
+    "isolate": _isolate,
+    "flap": _flap,
+    "worsen": _worsen,
+    "late": _late,
+    "disk full": _disk_full,
+    "stall": _stall,
+    "fail fsync": _fail_fsync,
+    "lose disk": _lose_disk,
+    "clock": _clock,
+    "hand over": _hand_over,
+    "lead": _lead,
+}
+
+
+# --- Faults below the threshold -------------------------------------------------------------------------------------
+
+
+def _short_pause(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    name = rng.choice(NODES)
+    seconds = limits.suspect_after_ms / 1000 * rng.uniform(0.05, 0.4)
+    return [(at_s, Pause(name)), (at_s + seconds, Resume(name, timers_first=rng.random() < 0.5))]
+
+
+def _short_cut(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    ends = rng.sample(rng.choice(EDGES), 2)
+    seconds = limits.suspect_after_ms / 1000 * rng.uniform(0.05, 0.2)
+    return [(at_s, Cut(ends[0], ends[1], one_way=rng.random() < 0.5)), (at_s + seconds, Mend(ends[0], ends[1]))]
+
+
+def _small_delay(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    source, target = rng.sample(rng.choice(EDGES), 2)
+    worse = Worsen(source=source, target=target, delay_s=rng.uniform(0, 0.05), jitter_s=rng.uniform(0, 0.05))
+    return [(at_s, worse), (at_s + rng.uniform(0.5, 2), Worsen(source=source, target=target))]
+
+
+def _witness_away(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    return [(at_s, Kill(WITNESS)), (at_s + rng.uniform(0.1, 3), Start(WITNESS))]
+
+
+_MILD: Final[dict[str, Kind]] = {
+    "short pause": _short_pause,
+    "short cut": _short_cut,
+    "small delay": _small_delay,
+    "witness away": _witness_away,
+    "disk full": _disk_full,
+    "stall": _stall,
+}
+
+
+# --- Running --------------------------------------------------------------------------------------------------------
+
+
+def judged(seed: int) -> tuple[History, list[Finding]]:
+    """Runs the seed's schedule, and holds it to all that it must keep."""
+    planned = schedule(seed)
+    history = planned.run()
+    return history, findings(history, planned.checks)
+
+
+def check(seed: int) -> History:
+    """Raises AssertionError with the property, the seed and the transcript up to the first violation."""
+    history, found = judged(seed)
+    if found:
+        raise AssertionError(report(history, found[0]))
+    return history
+
+
+def report(history: History, finding: Finding) -> str:
+    return (
+        f"{finding.text}\nseed {history.seed}, {finding.at_s:.4f} s; again: python -m simulator.world --seed "
+        f"{history.seed}\n{history.transcript(finding.at_s)}"
+    )
