@@ -19,7 +19,7 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 def start_with_catalogue(city: CityProcesses) -> None:
-    """Starts both centres and waits for the built-in contracts."""
+    """Starts the city and waits for the built-in contracts."""
     city.start()
     with city.client() as client:
         until(
@@ -31,7 +31,7 @@ def start_with_catalogue(city: CityProcesses) -> None:
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityProcesses]:
-    """A pair that the tests of one module share; it must be up after each."""
+    """A city that the tests of one module share; it must be up after each."""
     with CityProcesses(tmp_path_factory.mktemp("city")) as processes:
         start_with_catalogue(processes)
         yield processes
@@ -45,7 +45,15 @@ def client(city: CityProcesses) -> Iterator[HubClient]:
 
 @pytest.fixture
 def own_city(tmp_path: Path) -> Iterator[CityProcesses]:
-    """A pair of one test's own, for tests that kill; writes give up after a second."""
+    """A city of one test's own, for tests that kill; writes give up after a second."""
     with CityProcesses(tmp_path, limits={"ingest": {"write_wait_ms_max": 1000}}) as processes:
+        start_with_catalogue(processes)
+        yield processes
+
+
+@pytest.fixture
+def own_pair(tmp_path: Path) -> Iterator[CityProcesses]:
+    """As `own_city` without a witness: whoever is left when the other dies waits for it."""
+    with CityProcesses(tmp_path, limits={"ingest": {"write_wait_ms_max": 1000}}, witness=False) as processes:
         start_with_catalogue(processes)
         yield processes
