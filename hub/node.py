@@ -29,6 +29,7 @@ from hub.ingest.admission import Admission
 from hub.ingest.exchange import Receipt
 from hub.ingest.producers import Sequences
 from hub.query.run import Limits, RunningQuery, run
+from hub.reporting import Reporter
 from hub.roles import Roles
 from hub.service.catalogue import CatalogueServicer
 from hub.service.exchanges import ExchangeServicer
@@ -36,7 +37,7 @@ from hub.service.operations import OperationsServicer
 from hub.service.proofs import proved_lsn_of_peer
 from hub.service.queries import QueryServicer
 from hub.service.server import Server
-from hub.status import CentreStatus, Digest, Leadership, LogStatus, StoreStatus, WitnessStatus
+from hub.status import CentreStatus, Digest, Leadership, StoreStatus
 from hub.store.store import Store
 from hub.telemetry import CentreCollector, serve_metrics
 from replication.core.state import recover
@@ -108,6 +109,8 @@ class Node:
                 clock=SystemClock(),
                 limits=self._city.replication,
             )
+            self._reporter = Reporter(self._drivers, self._witness)
+            self._roles = Roles(self._centre, self._peer, self._drivers, self._led, self._witness)
             await self._serve(ready)
         finally:
             await self._channel.close()
@@ -116,6 +119,11 @@ class Node:
                 disk.close()
             self._applying.shutdown()
             self._store.close()
+
+    async def leave(self) -> None:
+        """Before a planned stop, while it serves: lets the other centre lead what this one does, within moments."""
+        if self._drivers:
+            await self._roles.leave()
 
     def _open_disk(self, log: str) -> None:
         disk = FileDisk.open(self._folder / "log" / log, file_bytes_max=self._city.replication.log_file_bytes_max)
@@ -212,6 +220,7 @@ class Node:
         )
         self._links[log] = link
         self._drivers[log] = driver
+        self._reporter.changed(log)
         self._admissions[log] = Admission(
             driver,
             contracts=self._store.contracts,
@@ -223,6 +232,7 @@ class Node:
         )
 
     def _roles_changed(self, log: str) -> None:
+        self._reporter.changed(log)
         self._witness.beat_now()
         if log in self._admissions:
             self._admissions[log].role_changed()
@@ -276,9 +286,7 @@ class Node:
             exchanges=self._exchanges,
             queries=self._queries,
             catalogue=CatalogueServicer(self),
-            operations=OperationsServicer(
-                self, Roles(self._centre, self._peer, self._drivers, self._led, self._witness)
-            ),
+            operations=OperationsServicer(self, self._roles),
             replication=ReplicationServicer(self._centre, self._peer, self._links, self._drivers),
         )
         metrics, _ = serve_metrics(own.http, CentreCollector(self.status, self._counts))
@@ -342,7 +350,7 @@ class Node:
             centre=self._centre,
             version=version("cityhub"),
             uptime_s=time.monotonic() - self._started_s,
-            logs=[self._log_status(log) for log in CENTRES],
+            logs=[self._reporter.log(log, waiting=self._admissions[log].waiting) for log in CENTRES],
             store=StoreStatus(
                 store_bytes=self._store.size_bytes(),
                 disk_free_bytes=self._disk_free_bytes(),
@@ -351,49 +359,7 @@ class Node:
                 queries=self._queries.running,
                 resident_bytes=psutil.Process().memory_info().rss,
             ),
-            witness=self._witness_status(),
-        )
-
-    def _witness_status(self) -> WitnessStatus:
-        status, peer = self._witness.status, self._witness.peer
-        known = status.identity
-        return WitnessStatus(
-            address=status.address,
-            seen=status.seen,
-            identity=known.id if known else "",
-            generation=known.generation if known else 0,
-            maintenance=status.maintenance,
-            last_view_ms_ago=-1.0 if status.last_view_ms_ago is None else status.last_view_ms_ago,
-            problem=status.problem,
-            peer_silent_ms=peer.silent_ms if peer else 0.0,
-            peer_gone=peer.gone if peer else False,
-        )
-
-    def _log_status(self, log: str) -> LogStatus:
-        driver = self._drivers[log]
-        state = driver.state
-        entries, size_bytes, seconds = driver.lag
-        return LogStatus(
-            log=log,
-            role="leader" if driver.leads else "standby",
-            leader=state.configuration.leader,
-            configuration_version=state.configuration.version,
-            epoch=state.configuration.epoch,
-            in_sync=sorted(state.configuration.in_sync),
-            pending=sorted(state.pending or ()),
-            end_lsn=state.end.lsn,
-            durable_lsn=state.durable_lsn,
-            commit_lsn=state.commit_lsn,
-            applied_lsn=driver.applied_lsn,
-            peer_connected=driver.connected,
-            lag_entries=entries,
-            lag_bytes=size_bytes,
-            lag_s=seconds,
-            waiting=self._admissions[log].waiting,
-            log_bytes=driver.log_bytes,
-            blocked=driver.blocked,
-            suspected=driver.suspected,
-            apply_lag_entries=max(0, state.commit_lsn - driver.applied_lsn),
+            witness=self._reporter.witness(),
         )
 
     # --- Parts handed to others ---------------------------------------------------------------------------------

@@ -1,21 +1,27 @@
 """Changes of roles at an operator's word: switchover, failover, maintenance, the witness's history and its rebuilding.
 
-Each change tells its steps with their times as it goes; the last step says whether it did what was asked.
+Each change tells its steps with their times as it goes; the last step says whether it did what was asked. A hand-over
+that has begun goes on when the caller goes away: half of one would keep writers waiting.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final, Protocol
 
+import structlog
+
 from hub.errors import ConfigurationError, UnavailableError
-from hub.status import RoleChange, Step
+from hub.status import FailoverPreview, RoleChange, Step
 from replication.core.types import Configuration
 from replication.driver import Driver
 from replication.errors import WitnessError
 from replication.witness_client import WitnessLink
 
 _NOT_HANDED_OVER: Final = "called off: {log} is still led here; {reason}"
+_LOSSLESS: Final = "{to} holds every acknowledged entry: nothing is lost"
 
 
 class Led(Protocol):
@@ -23,17 +29,26 @@ class Led(Protocol):
         """The driver of a log that this centre leads. Raises NotLeaderError or ConfigurationError."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Takeover:
+    """`loss` is empty when every acknowledged entry is held here."""
+
+    driver: Driver
+    stands: Configuration
+    loss: str
+
+
 class Roles:
     """`drivers` are keyed by log; `led` refuses a log that this centre does not lead."""
 
-    def __init__(
-        self, centre: str, peer: str, drivers: Mapping[str, Driver], led: Led, witness: WitnessLink
-    ) -> None:
+    def __init__(self, centre: str, peer: str, drivers: Mapping[str, Driver], led: Led, witness: WitnessLink) -> None:
         self._centre = centre
         self._peer = peer
         self._drivers = drivers
         self._led = led
         self._witness = witness
+        self._handing_over: set[asyncio.Task[bool]] = set()
+        self._logger = structlog.get_logger().bind(centre=centre)
 
     async def switchover(self, log: str, to: str) -> AsyncIterator[Step]:
         """Hands a log that this centre leads to the other one. Raises HubError before the first step."""
@@ -46,36 +61,54 @@ class Roles:
         if refusal := self._not_ready(driver):
             raise UnavailableError(f"{log} cannot be handed over: {refusal}", hint="see `cityhub validate`")
         yield clock.step(f"{self._centre} takes no more writes into {log}; {to} is {driver.lag[0]} entries behind")
-        handed_over = await driver.hand_over()
+        handed_over = await self._hand_over(driver)
         epoch = driver.state.configuration.epoch
         if handed_over:
             yield clock.last(f"{driver.state.configuration.leader} leads {log} in epoch {epoch}", succeeded=True)
         else:
-            reason = driver.blocked or self._witness.status.problem or f"{to} did not confirm the log's end in time"
-            yield clock.last(_NOT_HANDED_OVER.format(log=log, reason=reason), succeeded=False)
+            yield clock.last(_NOT_HANDED_OVER.format(log=log, reason=self._why_not(driver)), succeeded=False)
+
+    async def leave(self) -> None:
+        """Before a planned stop of this centre: hands over every log that it leads, as far as that goes within
+        `hand_over_ms_max`. With maintenance on, roles stay as they are."""
+        led = [driver for driver in self._drivers.values() if driver.leads]
+        reasons = {driver.state.log: self._not_ready(driver) for driver in led}
+        if self._witness.status.maintenance:
+            reasons = {driver.state.log: "maintenance is on" for driver in led}
+        ready = [driver for driver in led if not reasons[driver.state.log]]
+        for driver, handed_over in zip(ready, await asyncio.gather(*map(self._hand_over, ready)), strict=True):
+            if handed_over:
+                self._logger.info("handed over", log=driver.state.log, epoch=driver.state.configuration.epoch)
+            else:
+                reasons[driver.state.log] = self._why_not(driver)
+        for log, reason in reasons.items():
+            if reason:
+                self._logger.warning("stops as leader", log=log, not_handed_over=reason)
+
+    async def preview_failover(self, log: str, to: str) -> FailoverPreview:
+        """What `failover` would do now. Raises HubError."""
+        if self._asked_to_lead(log, to).leads:
+            return FailoverPreview(leads_already=True, lossless=True, what=f"{log} is led by {to} already")
+        loss = (await self._takeover(log, to)).loss
+        return FailoverPreview(leads_already=False, lossless=not loss, what=loss or _LOSSLESS.format(to=to))
 
     async def failover(self, log: str, to: str, *, allow_data_loss: bool) -> AsyncIterator[Step]:
         """Makes this centre lead a log, whatever the other one does. Raises HubError before the first step."""
-        self._check_centre(to)
-        if to != self._centre:
-            raise ConfigurationError(f"{to} is to lead, and {self._centre} was asked", hint=f"ask {to}")
-        driver = self._driver(log)
+        driver = self._asked_to_lead(log, to)
         clock = _Steps()
         if driver.leads:
             yield clock.last(f"{log} is led by {to} already", succeeded=True)
             return
-        with _witness_needed():
-            stands = await self._witness.configuration(log)
-        if self._centre in stands.in_sync and not driver.state.blank and not driver.state.halted:
-            yield clock.step(f"{to} holds every acknowledged entry: nothing is lost; asking the witness")
+        takeover = await self._takeover(log, to)
+        if not takeover.loss:
+            yield clock.step(f"{_LOSSLESS.format(to=to)}; asking the witness")
             led = await driver.lead()
         else:
-            loss = self._loss(driver, stands)
-            yield clock.step(loss)
+            yield clock.step(takeover.loss)
             if not allow_data_loss:
                 yield clock.last("nothing was changed: allow the loss to go on", succeeded=False)
                 return
-            led = await self._force(driver, stands, loss)
+            led = await self._force(takeover)
         epoch = driver.state.configuration.epoch
         if led:
             yield clock.last(f"{to} leads {log} in epoch {epoch}", succeeded=True)
@@ -126,6 +159,31 @@ class Roles:
         if name not in (self._centre, self._peer):
             raise ConfigurationError(f"there is no centre {name!r}", hint=f"{self._centre} or {self._peer}")
 
+    def _asked_to_lead(self, log: str, to: str) -> Driver:
+        self._check_centre(to)
+        if to != self._centre:
+            raise ConfigurationError(f"{to} is to lead, and {self._centre} was asked", hint=f"ask {to}")
+        return self._driver(log)
+
+    async def _takeover(self, log: str, to: str) -> _Takeover:
+        """Raises UnavailableError for a log that could not be led here whatever stands at the witness."""
+        driver = self._driver(log)
+        if driver.state.halted or driver.state.blank:
+            raise UnavailableError(f"{to} cannot lead {log}: {driver.blocked}", hint=f"start {self._peer}, which may")
+        with _witness_needed():
+            stands = await self._witness.configuration(log)
+        loss = "" if self._centre in stands.in_sync else self._loss(driver, stands)
+        return _Takeover(driver=driver, stands=stands, loss=loss)
+
+    async def _hand_over(self, driver: Driver) -> bool:
+        work = asyncio.create_task(driver.hand_over())
+        self._handing_over.add(work)
+        work.add_done_callback(self._handing_over.discard)
+        return await asyncio.shield(work)
+
+    def _why_not(self, driver: Driver) -> str:
+        return driver.blocked or self._witness.status.problem or f"{self._peer} did not confirm the log's end in time"
+
     def _not_ready(self, driver: Driver) -> str:
         if self._peer not in driver.state.configuration.in_sync:
             return f"{self._peer} is not in sync"
@@ -136,8 +194,6 @@ class Roles:
         log, own = driver.state.log, driver.state.end.lsn
         peer = self._witness.peer
         theirs = [report.commit_lsn for report in peer.logs if report.log == log] if peer else []
-        if driver.state.halted:
-            return f"the log has halted here: {driver.state.halted}"
         if not theirs:
             return (
                 f"{stands.leader} has led {log} alone since version {stands.version}, and the witness does not know "
@@ -150,15 +206,15 @@ class Roles:
             f"through {own}: {max(0, theirs[0] - own)} entries, and any acknowledged since, would be lost"
         )
 
-    async def _force(self, driver: Driver, stands: Configuration, loss: str) -> bool:
+    async def _force(self, takeover: _Takeover) -> bool:
         wanted = Configuration(
-            version=stands.version + 1,
-            epoch=stands.epoch + 1,
+            version=takeover.stands.version + 1,
+            epoch=takeover.stands.epoch + 1,
             leader=self._centre,
             in_sync=frozenset({self._centre}),
         )
         with _witness_needed():
-            return await driver.force(wanted, f"forced by the operator: {loss}")
+            return await takeover.driver.force(wanted, f"forced by the operator: {takeover.loss}")
 
 
 class _Steps:

@@ -9,8 +9,9 @@ class LogStatus(BaseModel):
     """One log as this centre sees it.
 
     `apply_lag_entries`: known to be committed and not applied here. `suspected`: why the peer would be taken for
-    missing. `lag_*` at a leader: what the standby has not confirmed; at a standby: what is committed and not applied
-    here, and the seconds since it heard the leader. `waiting`: exchanges taken in and not answered.
+    missing. `lag_*` at a leader: what the standby is not known to hold; at a standby: what is committed and not applied
+    here, and the seconds since it heard the leader. `waiting`: exchanges taken in and not answered. `pending_ms`: since
+    `pending` was asked of the witness.
     """
 
     log: str
@@ -33,6 +34,7 @@ class LogStatus(BaseModel):
     blocked: str
     suspected: str
     apply_lag_entries: int
+    pending_ms: float
 
 
 class StoreStatus(BaseModel):
@@ -93,6 +95,15 @@ class Step:
     what: str
     done: bool = False
     succeeded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverPreview:
+    """What a failover would do; `lossless` when every acknowledged entry is held where the log would be led."""
+
+    leads_already: bool
+    lossless: bool
+    what: str
 
 
 class RoleChange(BaseModel):

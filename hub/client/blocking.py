@@ -3,7 +3,7 @@
 import asyncio
 import io
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,9 +13,10 @@ import pyarrow as pa
 from hub.catalogue.contract import Contract
 from hub.client.calls import AsyncHubClient, AsyncQuery, verify_log
 from hub.client.producer import AsyncProducer
+from hub.errors import HubError
 from hub.ingest.exchange import Receipt
 from hub.ingest.sections import Operation
-from hub.status import CentreStatus, Digest
+from hub.status import CentreStatus, Digest, FailoverPreview, RoleChange, Step
 
 Result = TypeVar("Result")
 _END_S_MAX = 1.0
@@ -35,6 +36,19 @@ class _LoopThread:
         except BaseException:
             future.cancel()
             raise
+
+    def each(self, items: AsyncIterator[Result]) -> Iterator[Result]:
+        """The items as they come; the source is closed when the caller asks for no more."""
+
+        async def following() -> Result | None:
+            return await anext(items, None)
+
+        try:
+            while (item := self.run(following())) is not None:
+                yield item
+        finally:
+            if isinstance(items, AsyncGenerator):
+                self.run(items.aclose())
 
     def close(self) -> None:
         self.run(_others_end())
@@ -195,6 +209,27 @@ class HubClient:
 
     def status(self, centre: str) -> CentreStatus:
         return self._thread.run(self._client.status(centre))
+
+    def statuses(self) -> dict[str, CentreStatus | HubError]:
+        return self._thread.run(self._client.statuses())
+
+    def switchover(self, log: str, to: str) -> Iterator[Step]:
+        return self._thread.each(self._client.switchover(log, to))
+
+    def failover(self, log: str, to: str, *, allow_data_loss: bool = False) -> Iterator[Step]:
+        return self._thread.each(self._client.failover(log, to, allow_data_loss=allow_data_loss))
+
+    def preview_failover(self, log: str, to: str) -> FailoverPreview:
+        return self._thread.run(self._client.preview_failover(log, to))
+
+    def history(self) -> list[RoleChange]:
+        return self._thread.run(self._client.history())
+
+    def set_maintenance(self, *, on: bool) -> bool:
+        return self._thread.run(self._client.set_maintenance(on=on))
+
+    def rebuild_witness(self) -> Iterator[Step]:
+        return self._thread.each(self._client.rebuild_witness())
 
     def verify_log(self, log: str) -> tuple[int, dict[str, list[Digest]]]:
         return self._thread.run(verify_log(self._client, log))

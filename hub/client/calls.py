@@ -1,7 +1,7 @@
-"""Calls to either centre, without blocking: catalogue, queries, status, marks, digests, producers."""
+"""Calls to either centre, without blocking: catalogue, queries, status, marks, digests, producers, roles."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Final
 from uuid import uuid4
@@ -13,14 +13,24 @@ from hub.catalogue.contract import Contract
 from hub.catalogue.load import contract_from_json, contract_to_json
 from hub.client.leaders import Leaders
 from hub.client.producer import AsyncProducer
-from hub.errors import ConfigurationError, NotLeaderError, UnavailableError, UnknownDataSetError
+from hub.client.roles import RoleCalls
+from hub.errors import ConfigurationError, HubError, NotLeaderError, UnavailableError, UnknownDataSetError
 from hub.rpc.v1 import catalogue_pb2, operations_pb2, query_pb2
 from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
 from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
 from hub.rpc.v1 import operations_pb2_grpc as operations_grpc
 from hub.rpc.v1 import query_pb2_grpc as query_grpc
 from hub.rpc.v1.position_pb2 import Position
-from hub.status import CentreStatus, Digest, LogStatus, StoreStatus, WitnessStatus
+from hub.status import (
+    CentreStatus,
+    Digest,
+    FailoverPreview,
+    LogStatus,
+    RoleChange,
+    Step,
+    StoreStatus,
+    WitnessStatus,
+)
 from hub.wire import error_of_call
 
 _CALL_TIMEOUT_S: Final = 30.0
@@ -85,7 +95,8 @@ class AsyncHubClient:
         self._addresses = dict(addresses)
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._contracts: dict[str, Contract] = {}
-        self._leaders = Leaders(self.centres, lambda centre: self._operations(centre))
+        self._leaders = Leaders(self.centres, self._operations)
+        self._roles = RoleCalls(self.centres, self._leaders, self._operations, self.statuses)
 
     async def __aenter__(self) -> "AsyncHubClient":
         return self
@@ -180,6 +191,41 @@ class AsyncHubClient:
     async def status(self, centre: str) -> CentreStatus:
         reply = await self._call(centre, self._operations(centre).Status, operations_pb2.StatusRequest(), timeout_s=2.0)
         return _status_of(reply)
+
+    async def statuses(self) -> dict[str, CentreStatus | HubError]:
+        """Of both centres at once; the error of one that does not answer."""
+
+        async def ask(centre: str) -> CentreStatus | HubError:
+            try:
+                return await self.status(centre)
+            except HubError as error:
+                return error
+
+        return dict(zip(self.centres, await asyncio.gather(*map(ask, self.centres)), strict=True))
+
+    def switchover(self, log: str, to: str) -> AsyncIterator[Step]:
+        """Hands a log over as planned, without losing a write; the last step says whether it came about."""
+        return self._roles.switchover(log, to)
+
+    def failover(self, log: str, to: str, *, allow_data_loss: bool = False) -> AsyncIterator[Step]:
+        """Makes a centre lead a log whatever the other does. What would be lost is the first step."""
+        return self._roles.failover(log, to, allow_data_loss=allow_data_loss)
+
+    async def preview_failover(self, log: str, to: str) -> FailoverPreview:
+        """What a failover would lose now; changes nothing."""
+        return await self._roles.preview_failover(log, to)
+
+    async def history(self) -> list[RoleChange]:
+        """Every change of a configuration that the witness remembers, oldest first."""
+        return await self._roles.history()
+
+    async def set_maintenance(self, *, on: bool) -> bool:
+        """While it is on, no role changes by itself. Whether it is on now."""
+        return await self._roles.set_maintenance(on=on)
+
+    def rebuild_witness(self) -> AsyncIterator[Step]:
+        """Gives a witness that lost its files, or has old ones, what both centres hold."""
+        return self._roles.rebuild_witness()
 
     async def mark(self, log: str) -> int:
         """Writes a mark into a log; its lsn."""

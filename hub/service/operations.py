@@ -10,7 +10,7 @@ from hub.errors import HubError
 from hub.rpc.v1 import operations_pb2 as pb
 from hub.rpc.v1 import operations_pb2_grpc as pb_grpc
 from hub.service.aborting import abort
-from hub.status import CentreStatus, Digest, Leadership, RoleChange, Step
+from hub.status import CentreStatus, Digest, FailoverPreview, Leadership, RoleChange, Step
 
 Context = grpc.aio.ServicerContext
 
@@ -36,6 +36,8 @@ class RoleChanges(Protocol):
     def switchover(self, log: str, to: str) -> AsyncIterator[Step]: ...
 
     def failover(self, log: str, to: str, *, allow_data_loss: bool) -> AsyncIterator[Step]: ...
+
+    async def preview_failover(self, log: str, to: str) -> FailoverPreview: ...
 
     async def history(self) -> list[RoleChange]: ...
 
@@ -95,6 +97,15 @@ class OperationsServicer(pb_grpc.OperationsServiceServicer):
         steps = self._roles.failover(request.log, request.to, allow_data_loss=request.allow_data_loss)
         async for step in _told(context, steps):
             yield step
+
+    async def PreviewFailover(  # noqa: N802
+        self, request: pb.PreviewFailoverRequest, context: "Context[Any, Any]"
+    ) -> pb.PreviewFailoverReply:
+        try:
+            preview = await self._roles.preview_failover(request.log, request.to)
+        except HubError as error:
+            await abort(context, error)
+        return pb.PreviewFailoverReply(**asdict(preview))
 
     async def History(self, request: pb.HistoryRequest, context: "Context[Any, Any]") -> pb.HistoryReply:  # noqa: N802
         try:
