@@ -102,6 +102,7 @@ class Driver:
         self._to_write: deque[Persist | Truncate] = deque()
         self._to_write_bytes = 0
         self._written_lsn = replica.end.lsn
+        self._inherited_lsn = replica.end.lsn  # Any of these may have been acknowledged before this start, or epoch.
         self._to_ship: Ship | None = None
         self._to_ask: tuple[Configuration, str] | None = None
         self._proposals: deque[tuple[Entry, asyncio.Future[None]]] = deque()
@@ -153,12 +154,6 @@ class Driver:
         """Why the peer would be taken for missing, or an empty string."""
         now_s = self._clock.now_s()
         return self._suspicion.verdict(now_s, leads=self.leads) or self._suspicion.here(now_s)[0]
-
-    @property
-    def epoch_lsn(self) -> int:
-        """Where the current epoch began, once its first entry is in the log: all before it was inherited."""
-        starts = [start.first_lsn for start in self.state.epochs if start.epoch == self.state.configuration.epoch]
-        return starts[0] if starts else self.state.end.lsn
 
     def report(self) -> LogReport:
         state = self.state
@@ -223,7 +218,7 @@ class Driver:
         Raises NotLeadingError or WitnessError.
         """
         epoch = self.state.configuration.epoch
-        lsn = max(self.state.commit_lsn, self.epoch_lsn)
+        lsn = max(self.state.commit_lsn, self._inherited_lsn)
         proved = False
         while not proved:
             if not self.leads or self.state.blank or self.state.configuration.epoch != epoch:
@@ -288,8 +283,9 @@ class Driver:
     # --- For the transport --------------------------------------------------------------------------------------
 
     async def receive(self, message: Message) -> None:
-        """Takes a message of the peer; waits while too much is queued for the disk."""
-        while self._to_write_bytes > self._limits.persist_backlog_bytes_max:
+        """Takes a message of the peer; entries wait while too much is queued for the disk. What brings none never
+        waits, so that a leader with a full disk goes on hearing its standby."""
+        while _brings_entries(message) and self._to_write_bytes > self._limits.persist_backlog_bytes_max:
             await self._wait_for_progress()
         self._heard_s = self._clock.now_s()
         self._suspicion.heard(self._heard_s)
@@ -383,6 +379,7 @@ class Driver:
         while self._proofs:
             _resolve(self._proofs.popleft()[1], False)
         if now.epoch != before.configuration.epoch:
+            self._inherited_lsn = self.state.end.lsn
             self._suspicion.leader_changed(self._clock.now_s())
             self._fail_proposals(NotLeadingError(self.state.log, now.leader, definite=False))
             self._progress.set()
@@ -572,6 +569,10 @@ class Driver:
 
     def _matched(self) -> int:
         return self.state.role.matched_lsn if isinstance(self.state.role, Leader) else self.state.end.lsn
+
+
+def _brings_entries(message: Message) -> bool:
+    return isinstance(message, Append) and bool(message.entries)
 
 
 def _resolve(future: asyncio.Future[Result], result: Result) -> None:
