@@ -179,6 +179,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
             self._tasks = [listed for listed in self._tasks if not listed.done()]
             self._tasks_listed_max = max(_TASKS_LISTED_MIN, 2 * len(self._tasks))
         self._tasks.append(task)
+        if self.closed:
+            task.cancel()
         return task
 
     def run_in_executor(

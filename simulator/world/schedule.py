@@ -7,7 +7,7 @@ tenth schedule has only faults that stay below the threshold: nothing may change
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from replication.limits import ReplicationLimits
@@ -85,7 +85,8 @@ def schedule(seed: int) -> Schedule:
         kind = kinds[rng.choices(chosen, weights)[0]]
         events += kind(rng, limits, _FIRST_FAULT_S + faults_s * rng.random())
     healed_s = _FIRST_FAULT_S + faults_s + 1
-    if mild:
+    if mild:  # A standby that takes nothing more is taken out, rightly.
+        limits = replace(limits, persist_backlog_bytes_max=64 << 20)
         healed_s = max(healed_s, *(when_s for when_s, _ in events)) + 1
     events = [event for event in events if event[0] < healed_s]
     events += [(healed_s, Heal())]
@@ -100,6 +101,7 @@ def schedule(seed: int) -> Schedule:
 
 
 def _limits(rng: random.Random) -> ReplicationLimits:
+    apply_bytes_max, apply_interval_ms = rng.choice(((400, 5), (16 << 20, 10), (16 << 20, 100)))
     return ReplicationLimits(
         heartbeat_ms=100,
         suspect_after_ms=rng.choice((800, 1200)),
@@ -109,8 +111,8 @@ def _limits(rng: random.Random) -> ReplicationLimits:
         tail_bytes_max=rng.choice((600, 64 << 20)),
         flight_bytes_max=rng.choice((2000, 64 << 20)),
         persist_backlog_bytes_max=rng.choice((1000, 64 << 20)),
-        apply_bytes_max=rng.choice((400, 16 << 20)),
-        apply_interval_ms=rng.choice((10, 100)),
+        apply_bytes_max=apply_bytes_max,
+        apply_interval_ms=apply_interval_ms,
         disk_retry_ms=rng.choice((100, 500)),
     )
 
