@@ -267,7 +267,7 @@ class WitnessBook:
 
 
 def _report(heard: _Heard, now_s: float) -> PeerReport:
-    silent_ms = int((now_s - heard.at_s) * 1000)
+    silent_ms = round((now_s - heard.at_s) * 1000)
     return PeerReport(silent_ms=min(max(silent_ms, 0), _SILENT_MS_MAX), gone=heard.gone, logs=heard.beat.logs)
 
 
@@ -282,17 +282,3 @@ def _step_complaint(standing: Configuration, wanted: Configuration) -> str:
 def _essence(beat: Beat) -> tuple[tuple[str, Configuration, bool], ...]:
     """What of a beat the other centre cannot wait for."""
     return tuple((report.log, report.configuration, report.fit) for report in beat.logs)
-
-
-class FixedWitness:
-    """Implements `replication.ports.Witness` while roles are fixed: each centre leads the log of its name."""
-
-    def __init__(self, centres: frozenset[str]) -> None:
-        self._centres = centres
-
-    async def configuration(self, log: str) -> Configuration:
-        assert log in self._centres, f"no centre leads log {log}"
-        return Configuration(version=1, epoch=1, leader=log, in_sync=self._centres)
-
-    async def compare_and_swap(self, log: str, configuration: Configuration, reason: str = "") -> Configuration:
-        return await self.configuration(log)

@@ -12,7 +12,6 @@ from replication.core.types import Configuration, Entry
 from replication.disk import FileDisk
 from replication.driver import Driver
 from replication.limits import ReplicationLimits
-from replication.witness import FixedWitness
 
 CONFIGURATION = Configuration(version=1, epoch=1, leader="ops", in_sync=frozenset({"ops", "ecc"}))
 
@@ -25,6 +24,16 @@ class RealClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class FixedWitness:
+    """Implements `replication.ports.Witness` where roles are fixed: one configuration, for ever."""
+
+    async def configuration(self, log: str) -> Configuration:
+        return CONFIGURATION
+
+    async def compare_and_swap(self, log: str, configuration: Configuration, reason: str) -> Configuration:
+        return CONFIGURATION
 
 
 class MemoryLink:
@@ -77,7 +86,7 @@ class Centre:
             disk=self.disk,
             link=self.link,
             clock=RealClock(),
-            witness=FixedWitness(CONFIGURATION.in_sync),
+            witness=FixedWitness(),
             apply=self.apply,
             limits=self.limits,
         )
