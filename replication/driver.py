@@ -102,7 +102,6 @@ class Driver:
         self._to_write: deque[Persist | Truncate] = deque()
         self._to_write_bytes = 0
         self._written_lsn = replica.end.lsn
-        self._inherited_lsn = replica.end.lsn  # Any of these may have been acknowledged before this start, or epoch.
         self._to_ship: Ship | None = None
         self._to_ask: tuple[Configuration, str] | None = None
         self._proposals: deque[tuple[Entry, asyncio.Future[None]]] = deque()
@@ -217,8 +216,8 @@ class Driver:
 
         Raises NotLeadingError or WitnessError.
         """
-        epoch = self.state.configuration.epoch
-        lsn = max(self.state.commit_lsn, self._inherited_lsn)
+        epoch, role = self.state.configuration.epoch, self.state.role
+        lsn = max(self.state.commit_lsn, role.inherited_lsn) if isinstance(role, Leader) else 0
         proved = False
         while not proved:
             if not self.leads or self.state.blank or self.state.configuration.epoch != epoch:
@@ -379,7 +378,6 @@ class Driver:
         while self._proofs:
             _resolve(self._proofs.popleft()[1], False)
         if now.epoch != before.configuration.epoch:
-            self._inherited_lsn = self.state.end.lsn
             self._suspicion.leader_changed(self._clock.now_s())
             self._fail_proposals(NotLeadingError(self.state.log, now.leader, definite=False))
             self._progress.set()

@@ -5,7 +5,8 @@
 2. The standby's acks raise `matched_lsn`; the commit lsn is the lowest durable lsn of in_sync ∪ pending.
 3. To go solo, or to take the standby back once it holds all that was committed, the leader makes the set it asks
    for durable as `pending`, asks the witness, and asks again until any newer version is learned: it never gives a
-   request up, since the witness may still grant it.
+   request up, since the witness may still grant it. A leader that starts again counts all that its log held by then
+   as committed before: its store may be behind what it acknowledged.
 4. A planned hand-over asks for the peer as leader of the next epoch with in_sync unchanged, once nothing is
    proposed any more and the standby is durable at the end. No set changes: granted late, or never, nothing is lost.
 5. That it still leads is proved by an ack of this epoch that echoes a probe.
@@ -89,9 +90,11 @@ def go_solo(state: Replica) -> Step:
 
 
 def ask_again(state: Replica) -> Step:
+    """Asks for what is pending. When nothing is, goes on with what a start left open: a leader that is alone has
+    acknowledged all that it holds."""
     assert isinstance(state.role, Leader), "only a leader asks again by itself"
     if state.pending is None:
-        return state, _handing_over(state, state.role)
+        return _advance(state, state.role)
     return state, (AskWitness(configuration=in_force_after(state, state.pending, leader=state.centre)),)
 
 
@@ -149,7 +152,8 @@ def _advance(state: Replica, leader: Leader, *, rewound: bool = False) -> Step:
     if committed:
         effects.append(Commit(lsn=commit))
     after = replace(after, role=leader)
-    if leader.joining and leader.matched_lsn >= after.commit_lsn and after.pending is None:
+    acknowledged = max(after.commit_lsn, leader.inherited_lsn)
+    if leader.joining and leader.matched_lsn >= acknowledged and after.pending is None:
         asked, asking = _ask(after, frozenset({after.centre, after.peer}))
         return asked, (*effects, *asking)
     return after, (*effects, *_handing_over(after, leader))

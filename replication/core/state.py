@@ -15,10 +15,12 @@ class Leader:
     `joining`: a standby that is not in sync has nearly caught up; nothing is committed without it from here on, so
     that it can be asked back in once it holds all that was committed. `probe`: the newest question whether this
     centre still leads. `handing_over`: nothing is proposed, and the peer shall lead once it holds all.
-    `peer_blank`: the standby has lost its disk and does not know yet that it is out of in_sync.
+    `peer_blank`: the standby has lost its disk and does not know yet that it is out of in_sync. `inherited_lsn`: what
+    was durable here when this leadership, or this start in it, began; any of it may have been acknowledged.
     """
 
     sent_lsn: int
+    inherited_lsn: int = 0
     matched_lsn: int = 0
     streaming: bool = False
     joining: bool = False
@@ -98,7 +100,9 @@ def recover(
 
 
 def role_in(configuration: Configuration, centre: str, durable_lsn: int) -> Leader | Standby:
-    return Leader(sent_lsn=durable_lsn) if configuration.leader == centre else Standby()
+    if configuration.leader == centre:
+        return Leader(sent_lsn=durable_lsn, inherited_lsn=durable_lsn)
+    return Standby()
 
 
 def may_propose(state: Replica) -> bool:
