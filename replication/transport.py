@@ -14,6 +14,7 @@ import grpc
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
+from replication.cancellation import raise_if_cancelled
 from replication.codec import CodecError, decode_entries, encode_entries
 from replication.core.messages import Ack, Append, Message
 from replication.core.types import Entry, EntryId, EpochStart
@@ -96,6 +97,7 @@ class GrpcLink:
             if _CENTRE_KEY not in dict(await call.initial_metadata()):  # As of a call that found nobody.
                 raise ConnectionError(await call.details())
         except _CONNECTION_ERRORS:
+            raise_if_cancelled()
             limits = self._limits
             if await refused(self._peer_address, times=limits.refused_times, within_ms=limits.refused_for_ms):
                 receiver.gone()
@@ -127,6 +129,7 @@ class GrpcLink:
             async for reply in call:
                 await receiver.receive(_ack_from_pb(reply))
         except _CONNECTION_ERRORS as error:
+            raise_if_cancelled()
             self._logger.info("disconnected", error=str(error).partition("\n")[0])
         finally:
             self._outbound = None

@@ -15,6 +15,7 @@ import grpc
 import structlog
 
 from replication import witness_identity_file
+from replication.cancellation import raise_if_cancelled
 from replication.core.types import Configuration
 from replication.errors import WitnessLostError, WitnessRefusedError
 from replication.limits import ReplicationLimits
@@ -206,7 +207,7 @@ class WitnessLink:
         try:
             return await method(request, timeout=seconds_max or self._call_s_max)
         except grpc.aio.AioRpcError as error:
-            _raise_if_cancelled()
+            raise_if_cancelled()
             if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
                 raise WitnessRefusedError(error.details() or "") from None
             raise self._lost(_said(error)) from None
@@ -226,7 +227,7 @@ class WitnessLink:
             try:
                 await self._converse()
             except _CONNECTION_ERRORS as error:
-                _raise_if_cancelled()
+                raise_if_cancelled()
                 self._set_problem(f"it is not reached: {_said(error)}")
             wait_s = _RECONNECT_MIN_S if self._view_at_s != before_s else min(2 * wait_s, _RECONNECT_MAX_S)
             await self._clock.sleep(wait_s)
@@ -304,13 +305,6 @@ class WitnessLink:
         if not before:
             for observer in self._observers.values():
                 observer.witness_lost()
-
-
-def _raise_if_cancelled() -> None:
-    """gRPC swallows the cancellation of a task that waits for a call which is just being begun or failing."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _said(error: BaseException) -> str:
