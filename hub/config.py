@@ -64,6 +64,21 @@ class StoreLimits(_Model):
     threads: int = Field(default=2, gt=0)
 
 
+class ReadinessLimits(_Model):
+    """What `cityhub validate` holds the pair to."""
+
+    # Age of the witness's newest view, in heartbeats: as old as suspicion still takes it.
+    view_beats_max: int = Field(default=4, gt=0)
+    # How long a leader's request may wait for the witness.
+    pending_ms_max: int = Field(default=2000, gt=0)
+    transport_lag_entries_max: int = Field(default=1000, gt=0)
+    transport_lag_bytes_max: int = Field(default=64 << 20, gt=0)
+    transport_lag_s_max: float = Field(default=1.0, gt=0)
+    apply_lag_entries_max: int = Field(default=1000, gt=0)
+    store_bytes_max: int = Field(default=256 << 30, gt=0)
+    log_bytes_max: int = Field(default=256 << 30, gt=0)
+
+
 class City(_Model):
     """The whole file. Each centre leads the log that bears its name."""
 
@@ -74,6 +89,7 @@ class City(_Model):
     ingest: IngestLimits = IngestLimits()
     query: QueryLimits = QueryLimits()
     store: StoreLimits = StoreLimits()
+    readiness: ReadinessLimits = ReadinessLimits()
 
     @model_validator(mode="after")
     def _two_centres(self) -> Self:

@@ -59,6 +59,7 @@ class CentreCollector(Collector):
             "lag_entries",
             "lag_bytes",
             "lag_s",
+            "apply_lag_entries",
             "waiting",
             "log_bytes",
         ):
@@ -66,13 +67,7 @@ class CentreCollector(Collector):
             for log in status.logs:
                 gauge.add_metric([log.log], getattr(log, name))
             yield gauge
-        leads = GaugeMetricFamily("cityhub_log_leads", "1 where this centre leads the log", labels=["log"])
-        peer = GaugeMetricFamily("cityhub_log_peer_connected", "1 while the peer is connected", labels=["log"])
-        for log in status.logs:
-            leads.add_metric([log.log], int(log.role == "leader"))
-            peer.add_metric([log.log], int(log.peer_connected))
-        yield leads
-        yield peer
+        yield from _roles(status)
         for name, value in status.store.model_dump().items():
             yield GaugeMetricFamily(f"cityhub_{name}", f"{name} of this centre", value=value)
         for name, by_log in self._counts().items():
@@ -80,3 +75,24 @@ class CentreCollector(Collector):
             for log_name, count in by_log.items():
                 counter.add_metric([log_name], count)
             yield counter
+
+
+def _roles(status: CentreStatus) -> Iterator[Metric]:
+    witness = status.witness
+    yield GaugeMetricFamily("cityhub_witness_seen", "1 while the witness is seen and trusted", value=int(witness.seen))
+    yield GaugeMetricFamily("cityhub_maintenance", "1 while no role changes by itself", value=int(witness.maintenance))
+    for name, about, values in (
+        ("leads", "1 where this centre leads the log", {one.log: one.role == "leader" for one in status.logs}),
+        ("in_sync", "centres that hold every acknowledged entry", {one.log: len(one.in_sync) for one in status.logs}),
+        ("peer_connected", "1 while the peer is connected", {one.log: one.peer_connected for one in status.logs}),
+        ("suspected", "1 while the peer is suspected", {one.log: bool(one.suspected) for one in status.logs}),
+        ("blocked", "1 while the log cannot be written here", {one.log: bool(one.blocked) for one in status.logs}),
+    ):
+        gauge = GaugeMetricFamily(f"cityhub_log_{name}", about, labels=["log"])
+        for log, value in values.items():
+            gauge.add_metric([log], int(value))
+        yield gauge
+    changes = CounterMetricFamily("cityhub_log_leader_changes", "changes of leader since the first one", labels=["log"])
+    for one in status.logs:
+        changes.add_metric([one.log], one.epoch - 1)  # Each begins an epoch.
+    yield changes

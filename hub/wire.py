@@ -82,6 +82,8 @@ def error_of_call(error: grpc.RpcError, target: str) -> HubError:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return errors.LimitError(message, hint="send less at once")
     if code in _CONNECTION_LOST:
+        if message.startswith("failed to connect"):
+            message = f"cannot be reached: {message.rpartition(': ')[2].lower()}"
         return UnavailableError(f"{target}: {message or code}", hint="is the centre running?", definite=False)
     return HubError(f"{target}: {code}: {message}")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli import data, inspect, run, witness
+from hub.cli import data, inspect, roles, run, status, witness
 from hub.cli.common import EXIT_CODES
 
 app = typer.Typer(
@@ -16,8 +16,12 @@ app = typer.Typer(
 )
 app.command()(run.up)
 app.command()(run.serve)
-app.command()(witness.witness)
-app.command()(inspect.status)
+app.command()(status.status)
+app.command()(roles.validate)
+app.command()(roles.switchover)
+app.command()(roles.failover)
+app.command()(roles.history)
+app.command()(roles.maintenance)
 app.command()(inspect.verify)
 app.command()(inspect.datasets)
 app.command()(inspect.describe)
@@ -26,6 +30,7 @@ app.command()(data.query)
 contract = typer.Typer(help="Create and change data sets.", no_args_is_help=True)
 contract.command("apply")(data.apply_contracts)
 app.add_typer(contract, name="contract")
+app.add_typer(witness.app, name="witness")
 
 
 @app.callback()

@@ -3,6 +3,7 @@
 import sys
 from concurrent.futures import Future
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
@@ -32,6 +33,11 @@ from hub.ingest.load import LoadOptions, file_producer, prepare_file
 from hub.query.formats import FORMATS, write_result
 
 _REASONS_SHOWN: Final = 5
+
+
+class Read(StrEnum):
+    LOCAL = "local"
+    STRONG = "strong"
 
 
 @command
@@ -105,6 +111,9 @@ def query(
         Path | None, typer.Option("--output", "-o", help="File to write to; default: standard output.")
     ] = None,
     at_least: Annotated[list[str], typer.Option(help="LOG=LSN: wait until this is applied; may be repeated.")] = [],  # noqa: B006  # typer's form
+    read: Annotated[
+        Read, typer.Option(help="local: as the centre is; strong: all that was acknowledged before, or an error.")
+    ] = Read.LOCAL,
     rows_max: Annotated[int, typer.Option(help="Refuse a longer answer; 0: the centre's limit.", min=0)] = 0,
     timeout: Annotated[float, typer.Option(help="Seconds; 0: the centre's limit.", min=0)] = 0.0,
 ) -> None:
@@ -118,6 +127,7 @@ def query(
             text,
             centre=check_centre(topology, centre),
             at_least=_position(at_least),
+            strong=read is Read.STRONG,
             rows_max=rows_max,
             time_s_max=timeout,
         )

@@ -1,13 +1,9 @@
-"""`status`, `verify`, `datasets` and `describe`: look at the city."""
+"""`verify`, `datasets` and `describe`: look at the data."""
 
-import time
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
-from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from hub.cli.common import (
     DEFAULT_CITY,
@@ -21,40 +17,9 @@ from hub.cli.common import (
     out,
     print_json,
 )
-from hub.client import HubClient
 from hub.config import CENTRES
-from hub.errors import HubError, UnknownDataSetError
-from hub.status import CentreStatus, Digest
-
-_MIB = 1 << 20
-
-
-@command
-def status(
-    city: CityOption = DEFAULT_CITY,
-    watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Show roles, positions and lag of each log, and the state of each centre. Exit 3 if no centre answers."""
-    topology = city_of(city)
-    with connect(topology) as client:
-        if watch:
-            with Live(console=out, auto_refresh=False) as live:
-                while True:
-                    live.update(_status_table(_statuses(client)), refresh=True)
-                    time.sleep(1.0)
-        found = _statuses(client)
-    if as_json:
-        print_json(
-            {
-                name: one.model_dump() if isinstance(one, CentreStatus) else {"error": str(one)}
-                for name, one in found.items()
-            }
-        )
-    else:
-        out.print(_status_table(found))
-    if not any(isinstance(one, CentreStatus) for one in found.values()):
-        raise typer.Exit(3)
+from hub.errors import UnknownDataSetError
+from hub.status import Digest
 
 
 @command
@@ -158,70 +123,6 @@ def describe(
             column.title.zh,
         )
     out.print(table)
-
-
-def _statuses(client: HubClient) -> dict[str, CentreStatus | HubError]:
-    found: dict[str, CentreStatus | HubError] = {}
-    for centre in client.centres:
-        try:
-            found[centre] = client.status(centre)
-        except HubError as error:
-            found[centre] = error
-    return found
-
-
-def _status_table(found: dict[str, CentreStatus | HubError]) -> Group:
-    logs = Table(
-        "centre",
-        "log",
-        "role",
-        "epoch",
-        "in sync",
-        "end",
-        "committed",
-        "applied",
-        "lag",
-        "waiting",
-        "state",
-        title="Logs",
-    )
-    centres = Table(
-        "centre", "up", "store", "log files", "disk free", "memory", "data sets", "streams", "queries", title="Centres"
-    )
-    for name, one in found.items():
-        if isinstance(one, HubError):
-            logs.add_row(name, Text(str(one), style="red"))
-            centres.add_row(name, Text("does not answer", style="red"))
-            continue
-        for log in one.logs:
-            lag = f"{log.lag_entries:,} entries, {log.lag_bytes / _MIB:.1f} MiB, {log.lag_s:.1f} s"
-            state = Text(log.blocked, style="red") if log.blocked else Text("ok", style="green")
-            logs.add_row(
-                name,
-                log.log,
-                log.role,
-                str(log.epoch),
-                " ".join(log.in_sync),
-                f"{log.end_lsn:,}",
-                f"{log.commit_lsn:,}",
-                f"{log.applied_lsn:,}",
-                lag,
-                f"{log.waiting:,}",
-                state,
-            )
-        store = one.store
-        centres.add_row(
-            name,
-            f"{one.uptime_s:.0f} s",
-            f"{store.store_bytes / _MIB:,.0f} MiB",
-            f"{sum(log.log_bytes for log in one.logs) / _MIB:,.0f} MiB",
-            f"{store.disk_free_bytes / _MIB:,.0f} MiB",
-            f"{store.resident_bytes / _MIB:,.0f} MiB",
-            str(store.data_sets),
-            str(store.streams),
-            str(store.queries),
-        )
-    return Group(logs, centres)
 
 
 def _compare(log: str, lsn: int, digests: dict[str, list[Digest]]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Annotated, Final
 
 import typer
@@ -21,6 +22,7 @@ from hub.telemetry import configure_logging
 _START_S_MAX: Final = 60.0
 _STOP_S_MAX: Final = 15.0
 _RESTART_S: Final = 1.0
+_LEAVE_MARGIN_S: Final = 1.0
 _GC_THRESHOLD: Final = 100_000  # Objects between two collections; exchanges make many that reference counts free.
 _WITNESS: Final = "witness"
 _NO_RESTART: Final = (0, 2)  # It ended because it was told to, or because its configuration is wrong.
@@ -32,14 +34,20 @@ def serve(
     city: CityOption = DEFAULT_CITY,
     data: DataOption = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write log lines as JSON.")] = False,
+    hand_over: Annotated[
+        bool, typer.Option(help="When told to stop, first let the other centre lead what this one leads.")
+    ] = True,
 ) -> None:
-    """Run one centre in the foreground, as a service manager starts it."""
+    """Run one centre in the foreground, as a service manager starts it.
+
+    SIGTERM and Ctrl-C stop it; a second one stops it without handing over.
+    """
     configure_logging(json=log_json)
     topology = city_of(city, data)
     if centre not in topology.centres:
         raise ConfigurationError(f"there is no centre {centre!r}", hint="ops or ecc")
     try:
-        asyncio.run(_serve(topology, centre))
+        asyncio.run(_serve(topology, centre, hand_over=hand_over))
     except* HubError as group:
         raise group.exceptions[0] from None
 
@@ -65,26 +73,47 @@ def up(city: CityOption = DEFAULT_CITY, data: DataOption = None) -> None:
         _stop(children)
 
 
-async def _serve(topology: City, centre: str) -> None:
+async def _serve(topology: City, centre: str, *, hand_over: bool) -> None:
     gc.collect()
     gc.freeze()  # What the start made stays; collecting it again and again would stall acknowledgements.
     gc.set_threshold(_GC_THRESHOLD)
-    serving = asyncio.create_task(Node(topology, centre).run())
+    node = Node(topology, centre)
+    serving = asyncio.create_task(node.run())
+    leaving: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        if hand_over and not leaving:
+            leaving.append(asyncio.create_task(_leave(node, serving, topology)))
+        else:
+            serving.cancel()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, serving.cancel)
+        loop.add_signal_handler(number, stop)
     try:
         await serving
     except asyncio.CancelledError:
         err.print(f"{centre} stopped", highlight=False)
     finally:
+        for task in leaving:
+            task.cancel()
         gc.unfreeze()
+
+
+async def _leave(node: Node, serving: "asyncio.Task[None]", topology: City) -> None:
+    """The logs are handed over, or it stops as their leader: it stops in any case."""
+    with suppress(TimeoutError):
+        try:
+            async with asyncio.timeout(topology.replication.hand_over_ms_max / 1000 + _LEAVE_MARGIN_S):
+                await node.leave()
+        finally:
+            serving.cancel()
 
 
 def _start(name: str, arguments: list[str], topology: City) -> subprocess.Popen[bytes]:
     """A child in a process group of its own: Ctrl-C reaches only us, and we stop it in order."""
     with (topology.data / f"{name}.log").open("ab") as log:
-        command = ["witness"] if name == _WITNESS else ["serve", name]
+        command = ["witness"] if name == _WITNESS else ["serve", name, "--no-hand-over"]  # All stop together.
         return subprocess.Popen(  # noqa: S603  # our own command
             [sys.executable, "-m", "hub.cli", *command, *arguments],
             stdout=log,

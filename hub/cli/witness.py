@@ -1,4 +1,4 @@
-"""`witness`: run the city's witness."""
+"""`witness`: run the city's witness, and `witness rebuild`."""
 
 import asyncio
 import signal
@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
-from hub.cli.common import DEFAULT_CITY, CityOption, DataOption, city_of, command, err
+from hub.cli.common import DEFAULT_CITY, CityOption, DataOption, city_of, command, connect, err
+from hub.cli.roles import StepsJsonOption, show_steps
 from hub.config import CENTRES, City
 from hub.errors import ConfigurationError
 from hub.telemetry import configure_logging
@@ -26,15 +27,33 @@ class _Clock:
         await asyncio.sleep(seconds)
 
 
+app = typer.Typer(help="Run the witness in the foreground, or rebuild it.", invoke_without_command=True)
+
+
+@app.callback()
 @command
 def witness(
+    context: typer.Context,
     city: CityOption = DEFAULT_CITY,
     data: DataOption = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write log lines as JSON.")] = False,
 ) -> None:
     """Run the witness in the foreground, as a service manager starts it."""
-    configure_logging(json=log_json)
-    asyncio.run(_serve(city_of(city, data)))
+    if context.invoked_subcommand is not None:
+        source = context.get_parameter_source("city")
+        if source is not None and source.name == "COMMANDLINE":  # It would go unheard.
+            raise ConfigurationError("--city stands before the command", hint=f"{context.invoked_subcommand} --city …")
+    else:
+        configure_logging(json=log_json)
+        asyncio.run(_serve(city_of(city, data)))
+
+
+@app.command()
+@command
+def rebuild(city: CityOption = DEFAULT_CITY, as_json: StepsJsonOption = False) -> None:
+    """Give a witness that lost its files, or has old ones, what both centres hold. Both centres must answer."""
+    with connect(city_of(city)) as client:
+        show_steps(client.rebuild_witness(), as_json=as_json)
 
 
 async def _serve(topology: City) -> None:
