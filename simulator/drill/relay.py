@@ -176,8 +176,8 @@ class _Pump:
                 await self._moved.wait()
             entered_s, luck, data = self._queue[0]
             await self._lane.delayed(entered_s, luck)
-            await self._lane.opened()
             if not data:
+                await self._lane.opened()
                 with suppress(OSError):  # It broke: what is read from it says so.
                     self._receiver.shutdown(socket.SHUT_WR)
                 return
