@@ -294,15 +294,38 @@ LIVENESS: Final[tuple[Check, ...]] = (converges_after_healing, writes_go_on_afte
 # --- With numbers ---------------------------------------------------------------------------------------------------
 
 
+def no_change_of_configuration(history: History) -> list[Finding]:
+    """For faults that stay below the threshold."""
+    return [Finding(at_s=at_s, text=name_of(one.configuration)) for at_s, one in history.of(Granted)]
+
+
 def role_changes(history: History) -> int:
     """How often another centre began to lead."""
     granted = [one.configuration for _, one in history.of(Granted)]
     return granted[-1].epoch - 1 if granted else 0
 
 
-def no_change_of_configuration(history: History) -> list[Finding]:
-    """For faults that stay below the threshold."""
-    return [Finding(at_s=at_s, text=name_of(one.configuration)) for at_s, one in history.of(Granted)]
+def leaders_change(at_most: int) -> Check:
+    """The leader changes no oftener."""
+
+    def leaders_change(history: History) -> list[Finding]:
+        changes = role_changes(history)
+        text = f"{changes} changes of leader, at most {at_most} for these faults"
+        return [Finding(at_s=history.records[-1][0], text=text)] if changes > at_most else []
+
+    return leaders_change
+
+
+def writes_resume(from_s: float, until_s: float) -> Check:
+    """A write that began after `from_s` is acknowledged by `until_s`."""
+
+    def writes_resume(history: History) -> list[Finding]:
+        for at_s, one in history.of(Wrote):
+            if one.outcome == "acknowledged" and one.began_s >= from_s and at_s <= until_s:
+                return []
+        return [Finding(at_s=until_s, text=f"no write that began after {from_s:.3f} s is acknowledged")]
+
+    return writes_resume
 
 
 def longest_pause_s(history: History, *, from_s: float, until_s: float) -> float:

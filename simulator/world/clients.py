@@ -2,7 +2,8 @@
 read strongly.
 
 A write that was certainly refused is tried again, at whoever is said to lead or at the other centre, until its time is
-up. One whose outcome is unknown is left alone. Clients reach a centre whenever a process listens there.
+up. One whose outcome is unknown is left alone. While no write is acknowledged, new ones try both centres in turn.
+Clients reach a centre whenever a process listens there.
 """
 
 import random
@@ -18,6 +19,7 @@ _WAY_S: Final = 0.0005
 _RETRY_S: Final = 0.02
 _RETRIES_FOR_S: Final = 2.0
 _PATIENCE_S: Final = 3.0
+_DOUBT_S: Final = 0.3
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -66,6 +68,7 @@ class Clients:
         self._centres = centres
         self._acknowledged_lsn = acknowledged_lsn
         self._leader = next(iter(centres))
+        self._told_s = loop.time()
         self._made = 0
         self._open = 0
         self._loads = 0
@@ -90,6 +93,8 @@ class Clients:
         if load == self._loads:
             self._made += 1
             payload = f"write {self._made} ".encode().ljust(self._payload_bytes, b".")
+            if self._loop.time() - self._told_s > _DOUBT_S:
+                self._leader = self._other(self._leader)
             self._begin(payload, self._leader)
             self._loop.call_later(pause_s, self._write, load, pause_s)
 
@@ -148,8 +153,7 @@ class Clients:
         if outcome == "acknowledged":
             self.newest_acknowledged_s = max(self.newest_acknowledged_s, request.began_s)
             self._leader = request.target
-        elif outcome == "unknown":
-            self._leader = self._other(request.target)
+            self._told_s = self._loop.time()
 
     def _other(self, name: str) -> str:
         return next(other for other in self._centres if other != name)

@@ -1,8 +1,9 @@
 """Schedules of faults, drawn from a seed: which kinds are in, how many, how long, under which limits and load.
 
 Each schedule weighs the faults anew (swarm testing): one is mostly cuts, another mostly crashes, another all at once.
-Faults come first, then all end, and then both centres must be in sync again and acknowledge writes in time. Every
-tenth schedule has only faults that stay below the threshold: nothing may change then.
+Faults come first, then all end, and then both centres must be in sync again and acknowledge writes in time. Of ten
+schedules one has only faults that stay below the threshold: nothing may change then; and one has a single fault of the
+leader: writes must resume within the bound, and the leader change once at most.
 """
 
 import random
@@ -11,7 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from replication.limits import ReplicationLimits
-from simulator.world.checkers import LIVENESS, SAFETY, Check, Finding, findings, no_change_of_configuration
+from simulator.world.checkers import (
+    LIVENESS,
+    SAFETY,
+    Check,
+    Finding,
+    findings,
+    leaders_change,
+    no_change_of_configuration,
+    writes_resume,
+)
 from simulator.world.faults import (
     CrashAt,
     Cut,
@@ -55,7 +65,9 @@ CENTRE_POINTS: Final = (
 WITNESS_POINTS: Final = ("before a decision is saved", "after a decision is saved")
 _FIRST_FAULT_S: Final = 0.5
 _HEALING_S_MAX: Final = 12.0
-_MILD_EVERY: Final = 10
+_EVERY: Final = 10
+_BEATS: Final = 6
+_RESUME_S: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,29 +86,69 @@ class Schedule:
 
 def schedule(seed: int) -> Schedule:
     rng = random.Random(f"schedule {seed}")
+    match seed % _EVERY:
+        case 8:
+            return _single(seed, rng)
+        case 9:
+            return _mild(seed, rng)
+        case _:
+            return _swarm(seed, rng)
+
+
+def _swarm(seed: int, rng: random.Random) -> Schedule:
+    """Any faults, at most about one a second, one on top of the other."""
+    limits, faults_s = _limits(rng), rng.uniform(1, 6)
+    events = _drawn(rng, limits, _KINDS, count=rng.randint(1, 8), within_s=faults_s)
+    healed_s = _FIRST_FAULT_S + faults_s + 1
+    return _schedule(seed, limits, [*events, (0.0, _load(rng))], healed_s, ())
+
+
+def _mild(seed: int, rng: random.Random) -> Schedule:
+    """Faults below the threshold."""
+    limits = replace(_limits(rng), persist_backlog_bytes_max=64 << 20)  # Else a full standby is taken out, rightly.
+    events = _drawn(rng, limits, _MILD, count=rng.randint(1, 2), within_s=rng.uniform(1, 6))
+    healed_s = max(when_s for when_s, _ in events) + 1
+    return _schedule(seed, limits, [*events, (0.0, _load(rng))], healed_s, (no_change_of_configuration,))
+
+
+def _single(seed: int, rng: random.Random) -> Schedule:
+    """One fault of the leader or of its links, which lasts until writes have resumed."""
     limits = _limits(rng)
-    mild = seed % _MILD_EVERY == _MILD_EVERY - 1
-    faults_s = rng.uniform(1, 6)
-    events: list[Event] = [(0.0, _load(rng))]
-    kinds = _MILD if mild else _KINDS
+    at_s = _FIRST_FAULT_S + rng.random()
+    silent_s = (limits.suspect_after_ms + _BEATS * limits.heartbeat_ms) / 1000
+    events, silent, changes = _SINGLE[rng.choice(tuple(_SINGLE))](at_s)
+    bound_s = _RESUME_S + (silent_s if silent else 0)
+    healed_s = at_s + bound_s + rng.random()
+    load: Event = (0.0, Load(writes_per_s=30, reads_per_s=1))
+    return _schedule(
+        seed,
+        limits,
+        [*events, load],
+        healed_s,
+        (writes_resume(at_s, at_s + bound_s), leaders_change(changes)),
+    )
+
+
+def _drawn(
+    rng: random.Random, limits: ReplicationLimits, kinds: "dict[str, Kind]", *, count: int, within_s: float
+) -> list[Event]:
     chosen = rng.sample(tuple(kinds), rng.randint(1, len(kinds)))
     weights = [rng.random() ** 2 for _ in chosen]
-    for _ in range(rng.randint(1, 2 if mild else 8)):
-        kind = kinds[rng.choices(chosen, weights)[0]]
-        events += kind(rng, limits, _FIRST_FAULT_S + faults_s * rng.random())
-    healed_s = _FIRST_FAULT_S + faults_s + 1
-    if mild:  # A standby that takes nothing more is taken out, rightly.
-        limits = replace(limits, persist_backlog_bytes_max=64 << 20)
-        healed_s = max(healed_s, *(when_s for when_s, _ in events)) + 1
-    events = [event for event in events if event[0] < healed_s]
-    events += [(healed_s, Heal())]
+    drawn = [kinds[rng.choices(chosen, weights)[0]] for _ in range(count)]
+    return [event for kind in drawn for event in kind(rng, limits, _FIRST_FAULT_S + within_s * rng.random())]
+
+
+def _schedule(
+    seed: int, limits: ReplicationLimits, events: list[Event], healed_s: float, checks: tuple[Check, ...]
+) -> Schedule:
+    before = sorted((event for event in events if event[0] < healed_s), key=lambda event: event[0])
     bound_s = (2 * limits.suspect_after_ms + limits.hold_down_ms) / 1000 + _HEALING_S_MAX
     return Schedule(
         seed=seed,
         limits=limits,
-        events=tuple(sorted(events, key=lambda event: event[0])),
+        events=(*before, (healed_s, Heal())),
         until_s=healed_s + bound_s,
-        checks=(*SAFETY, *((no_change_of_configuration,) if mild else ()), *LIVENESS),
+        checks=(*SAFETY, *checks, *LIVENESS),
     )
 
 
@@ -309,6 +361,34 @@ _MILD: Final[dict[str, Kind]] = {
     "witness away": _witness_away,
     "disk full": _disk_full,
     "stall": _stall,
+}
+
+
+# --- Single faults of the leader ------------------------------------------------------------------------------------
+
+Single = Callable[[float], tuple[list[Event], bool, int]]
+"""From when it happens to (events, whether it shows only as silence, how often the leader may change)."""
+
+_SINGLE: Final[dict[str, Single]] = {
+    "killed": lambda at_s: ([(at_s, Kill("ops"))], False, 1),
+    "without power": lambda at_s: ([(at_s, Kill("ops", power=True))], True, 1),
+    "paused": lambda at_s: ([(at_s, Pause("ops"))], True, 1),
+    "isolated": lambda at_s: ([(at_s, Cut("ops", "ecc")), (at_s, Cut("ops", WITNESS))], True, 1),
+    "cut off from its standby": lambda at_s: ([(at_s, Cut("ops", "ecc"))], True, 0),
+    "not heard by its standby": lambda at_s: ([(at_s, Cut("ops", "ecc", one_way=True))], True, 0),
+    "deaf to its standby": lambda at_s: ([(at_s, Cut("ecc", "ops", one_way=True))], True, 0),
+    "cut off from the witness": lambda at_s: ([(at_s, Cut("ops", WITNESS))], False, 0),
+    "not heard by the witness": lambda at_s: ([(at_s, Cut("ops", WITNESS, one_way=True))], False, 0),
+    "deaf to the witness": lambda at_s: ([(at_s, Cut(WITNESS, "ops", one_way=True))], False, 0),
+    "failed fsync": lambda at_s: ([(at_s, FailFsync("ops"))], False, 1),
+    "standby killed": lambda at_s: ([(at_s, Kill("ecc"))], False, 0),
+    "standby without power": lambda at_s: ([(at_s, Kill("ecc", power=True))], True, 0),
+    "standby paused": lambda at_s: ([(at_s, Pause("ecc"))], True, 0),
+    "standby isolated": lambda at_s: ([(at_s, Cut("ecc", "ops")), (at_s, Cut("ecc", WITNESS))], True, 0),
+    "witness killed": lambda at_s: ([(at_s, Kill(WITNESS))], False, 0),
+    "witness paused": lambda at_s: ([(at_s, Pause(WITNESS))], False, 0),
+    "handed over": lambda at_s: ([(at_s, HandOver())], False, 1),
+    "clock ahead": lambda at_s: ([(at_s, Jump("ops", 5))], False, 0),
 }
 
 
