@@ -100,7 +100,7 @@ class RoleCalls:
         missing = [centre for centre, one in found.items() if not isinstance(one, CentreStatus)]
         if missing:
             raise UnavailableError(
-                f"{' and '.join(missing)} does not answer, and the witness is rebuilt from both centres",
+                f"no answer from {' and '.join(missing)}, and the witness is rebuilt from both centres",
                 hint="start both centres first: either may hold the newest configuration of a log",
             )
         asked, other = statuses
