@@ -154,8 +154,7 @@ class Centre(Node):
     def _watched(self, driver: WatchedDriver, before: Replica) -> None:
         state, history = driver.state, self._setting.history
         if wrong := violations(state):
-            history.add(Broken(who=self.name, text="; ".join(wrong)))
-            self._setting.timeline.stop()
+            self._break("; ".join(wrong))
         self.backlog_bytes_peak = max(self.backlog_bytes_peak, driver.backlog_bytes)
         if state.commit_lsn > self._commit_seen:
             if driver.leads:
@@ -164,8 +163,15 @@ class Centre(Node):
         if state.halted and not before.halted:
             history.add(Halted(centre=self.name, reason=state.halted))
 
+    def _break(self, text: str) -> None:
+        self._setting.history.add(Broken(who=self.name, text=text))
+        self._setting.timeline.stop()
+
     def _acknowledge(self, state: Replica) -> None:
         entries = tuple(self.files.ids[self._commit_seen : state.commit_lsn])
+        if len(self.files.ids) < state.commit_lsn:
+            self._break(f"acknowledges {state.commit_lsn} and has {len(self.files.ids)} on its own disk")
+            return
         held = self._world.acknowledged(self._commit_seen, entries)
         self._setting.history.add(
             Committed(

@@ -20,18 +20,18 @@ from replication.errors import EntryNotHeldError, LogDamagedError, LogFailedErro
 from simulator.world.history import Applied, Cut, History, Saved
 from simulator.world.process import Process
 
-APPLY_S: Final = 0.002
 _READ_S: Final = 0.0005
 _BIT_FLIP: Final = 0.3
 
 
 @dataclass(kw_only=True)
 class DiskFaults:
-    """What is wrong with a disk now. Times in seconds."""
+    """What is wrong with a disk now. An fsync takes `write_s`, and `stall_s` more; likewise an apply. In seconds."""
 
     write_s: float = 0.001
-    apply_s: float = APPLY_S
+    apply_s: float = 0.001
     stall_s: float = 0.0
+    apply_stall_s: float = 0.0
     full: bool = False
     fails: bool = False
 
@@ -40,7 +40,7 @@ class DiskFaults:
         return self.write_s + self.stall_s
 
     def heal(self) -> None:
-        self.stall_s, self.apply_s, self.full, self.fails = 0.0, APPLY_S, False, False
+        self.stall_s, self.apply_stall_s, self.full, self.fails = 0.0, 0.0, False, False
 
 
 @dataclass(kw_only=True)
@@ -173,7 +173,7 @@ class FakeDisk:
     async def apply(self, log: str, entries: Sequence[Entry]) -> None:
         """The store: entries and applied lsn become durable at once."""
         process, applied = self._process, self._files.applied
-        await self._take(self._faults.apply_s)
+        await self._take(self._faults.apply_s + self._faults.apply_stall_s)
         process.point("before an apply")
         for entry in entries:
             assert entry.lsn == len(applied) + 1, "applied out of order"

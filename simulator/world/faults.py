@@ -154,17 +154,19 @@ class DiskFull:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Each fsync and each apply takes `seconds` longer."""
+    """Each fsync takes `seconds` longer, each apply `apply_s`."""
 
     name: str
     seconds: float
-    apply_s: float = 0.002
+    apply_s: float = 0.0
 
     def do(self, world: "World") -> None:
         if self.seconds:
-            world.injected("disk stall", f"the disk of {self.name} takes {self.seconds:.3f} s")
+            world.injected("disk stall", f"an fsync at {self.name} takes {self.seconds:.3f} s")
+        if self.apply_s:
+            world.injected("slow apply", f"an apply at {self.name} takes {self.apply_s:.3f} s")
         faults = world.centres[self.name].faults
-        faults.stall_s, faults.apply_s = self.seconds, self.apply_s
+        faults.stall_s, faults.apply_stall_s = self.seconds, self.apply_s
 
 
 @dataclass(frozen=True, slots=True)

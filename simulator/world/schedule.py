@@ -47,7 +47,7 @@ from simulator.world.faults import (
 from simulator.world.history import History
 from simulator.world.pair import CENTRES
 from simulator.world.witness import WITNESS
-from simulator.world.world import World
+from simulator.world.world import Pace, World
 
 NODES: Final = (*CENTRES, WITNESS)
 EDGES: Final = (("ops", "ecc"), ("ops", WITNESS), ("ecc", WITNESS))
@@ -66,6 +66,7 @@ WITNESS_POINTS: Final = ("before a decision is saved", "after a decision is save
 _FIRST_FAULT_S: Final = 0.5
 _HEALING_S_MAX: Final = 12.0
 _EVERY: Final = 10
+_SLOW_S: Final = 0.01
 _BEATS: Final = 6
 _RESUME_S: Final = 0.6
 
@@ -76,12 +77,13 @@ class Schedule:
 
     seed: int
     limits: ReplicationLimits
+    pace: Pace
     events: tuple[Event, ...]
     until_s: float
     checks: tuple[Check, ...]
 
     def run(self) -> History:
-        return World(self.seed, limits=self.limits).run(*self.events, until_s=self.until_s)
+        return World(self.seed, limits=self.limits, pace=self.pace).run(*self.events, until_s=self.until_s)
 
 
 def schedule(seed: int) -> Schedule:
@@ -97,10 +99,16 @@ def schedule(seed: int) -> Schedule:
 
 def _swarm(seed: int, rng: random.Random) -> Schedule:
     """Any faults, at most about one a second, one on top of the other."""
-    limits, faults_s = _limits(rng), rng.uniform(1, 6)
+    limits, pace, faults_s = _limits(rng), _pace(rng), rng.uniform(1, 6)
+    writes_per_s = rng.choice((3, 10, 30))
+    if max(pace.way_s, pace.write_s) > _SLOW_S:  # More than the load must be possible, else nothing ever catches up.
+        writes_per_s = min(writes_per_s, 10)
+        limits = replace(limits, ship_window_entries_max=max(4, limits.ship_window_entries_max))
+    if pace.apply_s > _SLOW_S:
+        limits = replace(limits, apply_bytes_max=16 << 20)
     events = _drawn(rng, limits, _KINDS, count=rng.randint(1, 8), within_s=faults_s)
     healed_s = _FIRST_FAULT_S + faults_s + 1
-    return _schedule(seed, limits, [*events, (0.0, _load(rng))], healed_s, ())
+    return _schedule(seed, limits, [*events, (0.0, _load(rng, writes_per_s))], healed_s, (), pace=pace)
 
 
 def _mild(seed: int, rng: random.Random) -> Schedule:
@@ -108,7 +116,9 @@ def _mild(seed: int, rng: random.Random) -> Schedule:
     limits = replace(_limits(rng), persist_backlog_bytes_max=64 << 20)  # Else a full standby is taken out, rightly.
     events = _drawn(rng, limits, _MILD, count=rng.randint(1, 2), within_s=rng.uniform(1, 6))
     healed_s = max(when_s for when_s, _ in events) + 1
-    return _schedule(seed, limits, [*events, (0.0, _load(rng))], healed_s, (no_change_of_configuration,))
+    return _schedule(
+        seed, limits, [*events, (0.0, _load(rng, rng.choice((3, 10, 30))))], healed_s, (no_change_of_configuration,)
+    )
 
 
 def _single(seed: int, rng: random.Random) -> Schedule:
@@ -139,13 +149,20 @@ def _drawn(
 
 
 def _schedule(
-    seed: int, limits: ReplicationLimits, events: list[Event], healed_s: float, checks: tuple[Check, ...]
+    seed: int,
+    limits: ReplicationLimits,
+    events: list[Event],
+    healed_s: float,
+    checks: tuple[Check, ...],
+    *,
+    pace: Pace | None = None,
 ) -> Schedule:
     before = sorted((event for event in events if event[0] < healed_s), key=lambda event: event[0])
     bound_s = (2 * limits.suspect_after_ms + limits.hold_down_ms) / 1000 + _HEALING_S_MAX
     return Schedule(
         seed=seed,
         limits=limits,
+        pace=pace or Pace(),
         events=(*before, (healed_s, Heal())),
         until_s=healed_s + bound_s,
         checks=(*SAFETY, *checks, *LIVENESS),
@@ -169,10 +186,19 @@ def _limits(rng: random.Random) -> ReplicationLimits:
     )
 
 
-def _load(rng: random.Random) -> Load:
-    return Load(
-        writes_per_s=rng.choice((3, 10, 30)), reads_per_s=rng.choice((0, 1, 5)), payload_bytes=rng.choice((0, 200))
+def _pace(rng: random.Random) -> Pace:
+    """Slow parts widen the windows in which a fault can do harm."""
+    return Pace(
+        way_s=rng.choice((0.002, 0.002, 0.05)),
+        write_s=rng.choice((0.003, 0.003, 0.05)),
+        apply_s=rng.choice((0.003, 0.003, 0.3)),
+        decide_s=rng.choice((0.003, 0.003, 0.2)),
+        start_s=rng.choice((0.1, 0.5)),
     )
+
+
+def _load(rng: random.Random, writes_per_s: float) -> Load:
+    return Load(writes_per_s=writes_per_s, reads_per_s=rng.choice((0, 1, 5)), payload_bytes=rng.choice((0, 200)))
 
 
 # --- Kinds of faults ------------------------------------------------------------------------------------------------
@@ -276,7 +302,7 @@ def _disk_full(rng: random.Random, limits: ReplicationLimits, at_s: float) -> li
 
 def _stall(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
     name = rng.choice(CENTRES)
-    stall = Stall(name, rng.uniform(0.01, 0.8), apply_s=rng.choice((0.002, rng.uniform(0, 0.8))))
+    stall = Stall(name, rng.choice((0.0, rng.uniform(0.01, 0.8))), apply_s=rng.choice((0.0, rng.uniform(0, 0.8))))
     return [(at_s, stall), (at_s + rng.uniform(0.2, 3), Stall(name, 0.0))]
 
 

@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -30,15 +31,25 @@ from simulator.world.witness import IDENTITY, WITNESS, WitnessFiles, WitnessServ
 
 FIRST: Final = Configuration(version=1, epoch=1, leader="ops", in_sync=frozenset(CENTRES))
 _POLL_S: Final = 0.05
-_WAY_S: Final = (0.0002, 0.002)
-_WRITE_S: Final = (0.0003, 0.003)
-_START_S: Final = (0.05, 0.5)
+_SLOWEST: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long things take when nothing is wrong: one way through the network, an fsync, an apply, a decision of the
+    witness, the start of a process. In seconds; each link and process draws its own, up to this."""
+
+    way_s: float = 0.002
+    write_s: float = 0.003
+    apply_s: float = 0.003
+    decide_s: float = 0.003
+    start_s: float = 0.5
 
 
 class World:
     """`centres` and `nodes` are keyed by name."""
 
-    def __init__(self, seed: int, *, limits: ReplicationLimits | None = None) -> None:
+    def __init__(self, seed: int, *, limits: ReplicationLimits | None = None, pace: Pace | None = None) -> None:
         rng = random.Random(f"world {seed}")
         self.timeline = Timeline()
         self._loop = self.timeline.new_loop()
@@ -63,12 +74,7 @@ class World:
         self.clients = Clients(
             self._loop, random.Random(f"clients {seed}"), self.history, self.centres, lambda: len(self.told.ids)
         )
-        for edge in self.network.edges.values():
-            edge.base_s = rng.uniform(*_WAY_S)
-        for centre in self.centres.values():
-            centre.faults.write_s = rng.uniform(*_WRITE_S)
-        for node in self.nodes.values():
-            node.thread_s, node.start_s = rng.uniform(*_WRITE_S), rng.uniform(*_START_S)
+        self._draw(pace or Pace(), rng)
         self._healed_s = 0.0
         self._converged_s: float | None = None
 
@@ -88,6 +94,17 @@ class World:
                 node.kill()
             self._loop.close()
         return self.history
+
+    def _draw(self, pace: Pace, rng: random.Random) -> None:
+        def drawn(seconds: float) -> float:
+            return rng.uniform(seconds / _SLOWEST, seconds)
+
+        for edge in self.network.edges.values():
+            edge.base_s = drawn(pace.way_s)
+        for centre in self.centres.values():
+            centre.faults.write_s, centre.faults.apply_s = drawn(pace.write_s), drawn(pace.apply_s)
+        for node in self.nodes.values():
+            node.thread_s, node.start_s = drawn(pace.decide_s), drawn(pace.start_s)
 
     # --- For actions --------------------------------------------------------------------------------------------
 
