@@ -5,8 +5,9 @@ RUN := $(VENV)/bin/
 READY := $(VENV)/.ready
 SCHEMAS := $(shell find proto -name '*.proto')
 SIZE ?= quick
+SEEDS ?= 0..2000
 
-.PHONY: setup proto lint type test demo up bench check clean
+.PHONY: setup proto lint type test sim demo up bench check clean
 
 setup: $(READY)
 
@@ -29,6 +30,9 @@ type: setup
 test: setup
 	$(RUN)pytest
 
+sim: setup
+	$(RUN)python -m simulator.world --seeds $(SEEDS)
+
 demo: setup
 	$(RUN)python -m simulator.drill.demo
 
@@ -36,7 +40,7 @@ up: setup
 	$(RUN)cityhub up
 
 bench: setup
-	for name in exchange rows; do $(RUN)python -m benchmarks run $$name --size $(SIZE) --json - || exit 1; done
+	for name in exchange rows failover; do $(RUN)python -m benchmarks run $$name --size $(SIZE) --json - || exit 1; done
 
 check: lint type test
 
