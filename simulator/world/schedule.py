@@ -99,7 +99,7 @@ def schedule(seed: int) -> Schedule:
 
 def _swarm(seed: int, rng: random.Random) -> Schedule:
     """Any faults, at most about one a second, one on top of the other."""
-    limits, pace, faults_s = _limits(rng), _pace(rng), rng.uniform(1, 6)
+    limits, pace, faults_s = _limits(rng), _pace(rng), rng.uniform(1, 5)
     writes_per_s = rng.choice((3, 10, 30))
     if max(pace.way_s, pace.write_s) > _SLOW_S:  # More than the load must be possible, else nothing ever catches up.
         writes_per_s = min(writes_per_s, 10)
@@ -107,7 +107,7 @@ def _swarm(seed: int, rng: random.Random) -> Schedule:
     if pace.apply_s > _SLOW_S:
         limits = replace(limits, apply_bytes_max=16 << 20)
     events = _drawn(rng, limits, _KINDS, count=rng.randint(1, 8), within_s=faults_s)
-    healed_s = _FIRST_FAULT_S + faults_s + 1
+    healed_s = _FIRST_FAULT_S + faults_s + rng.uniform(0.5, 2.5)
     return _schedule(seed, limits, [*events, (0.0, _load(rng, writes_per_s))], healed_s, (), pace=pace)
 
 
@@ -295,6 +295,39 @@ def _late(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Ev
     ]
 
 
+def _request_under_way(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    """A centre asks the witness for a change, and dies or is reconnected before the request arrives."""
+    name = rng.choice(CENTRES)
+    asked_s = at_s + limits.suspect_after_ms / 1000 + rng.uniform(0, 0.3)
+    events: list[Event] = [
+        (at_s, Worsen(source=name, target=WITNESS, late=1.0)),
+        (at_s, Cut("ops", "ecc")),
+        (asked_s + rng.uniform(0, 0.3), Mend("ops", "ecc")),
+        (asked_s + rng.uniform(1, 3), Worsen(source=name, target=WITNESS)),
+    ]
+    if rng.random() < 0.7:
+        died_s = asked_s + rng.uniform(0, 0.3)
+        events += [(died_s, Kill(name)), (died_s + rng.uniform(0.01, 0.3), Start(name))]
+    return events
+
+
+def _return_under_way(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
+    """A leader that is alone asks its peer back in, and dies before the request arrives; back, it is alone again."""
+    name = rng.choice(CENTRES)
+    alone_s = at_s + limits.suspect_after_ms / 1000 + rng.uniform(0.2, 0.5)
+    died_s = alone_s + rng.uniform(0.1, 1)
+    return [
+        (at_s, Cut("ops", "ecc")),
+        (alone_s, Worsen(source=name, target=WITNESS, late=1.0)),
+        (alone_s, Mend("ops", "ecc")),
+        (died_s, Kill(name)),
+        (died_s, Cut("ops", "ecc")),
+        (died_s + rng.uniform(0.01, 0.2), Start(name)),
+        (died_s + rng.uniform(0.3, 3), Mend("ops", "ecc")),
+        (died_s + rng.uniform(0.3, 3), Worsen(source=name, target=WITNESS)),
+    ]
+
+
 def _disk_full(rng: random.Random, limits: ReplicationLimits, at_s: float) -> list[Event]:
     name = rng.choice(CENTRES)
     return [(at_s, DiskFull(name)), (at_s + rng.uniform(0.1, 3), DiskFull(name, full=False))]
@@ -345,6 +378,8 @@ _KINDS: Final[dict[str, Kind]] = {
     "flap": _flap,
     "worsen": _worsen,
     "late": _late,
+    "request under way": _request_under_way,
+    "return under way": _return_under_way,
     "disk full": _disk_full,
     "stall": _stall,
     "fail fsync": _fail_fsync,
