@@ -16,8 +16,8 @@ from hub.errors import BadRequestError, ConfigurationError, HubError, LimitError
 from replication.errors import ReplicationError
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 done, 1 a check failed or centres differ, 2 wrong use or configuration, 3 not available now, "
-    "4 refused, 5 an error of ours, 130 interrupted."
+    "Exit codes: 0 done, 1 a check failed, centres differ or roles did not change as asked, 2 wrong use or "
+    "configuration, 3 not available now, 4 refused, 5 an error of ours, 130 interrupted."
 )
 
 CityOption = Annotated[Path, typer.Option("--city", envvar="CITYHUB_CITY", help="Topology file.", show_default=True)]

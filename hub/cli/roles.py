@@ -107,10 +107,15 @@ def failover(
 
 
 @command
-def history(city: CityOption = DEFAULT_CITY, as_json: JsonOption = False) -> None:
+def history(
+    city: CityOption = DEFAULT_CITY,
+    log: Annotated[str | None, typer.Option("--log", help="Of this log alone.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the changes of leader and of in_sync, oldest first, as the witness remembers them."""
+    _check_log(log)
     with connect(city_of(city)) as client:
-        changes = client.history()
+        changes = [one for one in client.history() if log in (None, one.log)]
     rows = list(_with_durations(changes))
     if as_json:
         print_json([{**change.model_dump(), "after_s": after_s} for change, after_s in rows])
@@ -168,9 +173,13 @@ def _confirmed(client: HubClient, log: str, to: str, *, allow_data_loss: bool) -
 
 
 def _check_names(city: City, log: str, centre: str) -> None:
-    if log not in CENTRES:
-        raise ConfigurationError(f"there is no log {log!r}", hint=f"one of {', '.join(CENTRES)}")
+    _check_log(log)
     check_centre(city, centre)
+
+
+def _check_log(log: str | None) -> None:
+    if log is not None and log not in CENTRES:
+        raise ConfigurationError(f"there is no log {log!r}", hint=f"one of {', '.join(CENTRES)}")
 
 
 def show_steps(steps: Iterable[Step], *, as_json: bool) -> None:

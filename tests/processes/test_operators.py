@@ -148,9 +148,10 @@ def test_switchover_there_and_back(operator: Operator) -> None:
     (*_, last) = operator.answered("history")
     assert (last["log"], last["leader"], last["centre"], last["reason"]) == ("ops", "ops", "ecc", "handed over")
     assert 0 < last["after_s"] < WAIT_S
-    code, printed = operator.does("history")
+    code, printed = operator.does("history", "--log", "ops")
     assert code == 0
     assert "asked by ecc: handed over" in printed
+    assert "log ecc" not in printed
 
 
 def test_failover_to_a_standby_in_sync_while_the_leader_lives(operator: Operator) -> None:
