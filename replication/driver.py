@@ -12,7 +12,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar, assert_never
+from typing import Final, assert_never
 
 import structlog
 
@@ -52,10 +52,11 @@ from replication.errors import LogFullError, NotLeadingError, ReplicationError, 
 from replication.limits import ReplicationLimits
 from replication.observation import LogReport, View
 from replication.ports import Clock, Disk, Link, Witness
+from replication.proofs import Proofs
+from replication.queues import LsnWaiters, Proposals, Shipments
+from replication.standing import blocked, report
 from replication.suspicion import Suspicion
 from replication.tail import Tail
-
-Result = TypeVar("Result")
 
 _HAND_OVER_POLL_S: Final = 0.005
 
@@ -95,18 +96,16 @@ class Driver:
         self._suspicion = Suspicion(replica.log, limits, clock.now_s())
         self._suspecting = False
         self._reason = "asked for by the operator"
-        self._first_probe = self._probe = first_probe
-        self._proofs: deque[tuple[int, asyncio.Future[bool]]] = deque()
+        self._proofs = Proofs(first_probe)
         self._tail = Tail(limits.tail_bytes_max)
         self._logger = structlog.get_logger().bind(log=replica.log, centre=replica.centre)
         self._to_write: deque[Persist | Truncate] = deque()
         self._to_write_bytes = 0
         self._written_lsn = replica.end.lsn
-        self._to_ship: Ship | None = None
+        self._shipments = Shipments()
         self._to_ask: tuple[Configuration, str] | None = None
-        self._proposals: deque[tuple[Entry, asyncio.Future[None]]] = deque()
-        self._flight_bytes = 0
-        self._applied_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._proposals = Proposals()
+        self._waiting_for_applied = LsnWaiters()
         self._write_due = asyncio.Event()
         self._ship_due = asyncio.Event()
         self._ask_due = asyncio.Event()
@@ -134,19 +133,7 @@ class Driver:
     @property
     def blocked(self) -> str:
         """Why nothing can be written through this centre now, or an empty string."""
-        state = self.state
-        if state.halted or self.disk_full:
-            return state.halted or self.disk_full
-        if state.blank:
-            return "this centre's disk was lost: it leads nothing until it holds everything again"
-        if self.leads and not self.connected and state.peer in members(state):
-            return f"{state.peer} is in sync and cannot be reached"
-        if not self.leads and not self.connected and state.centre not in state.configuration.in_sync:
-            return (
-                f"{state.peer} leads epoch {state.configuration.epoch} alone and cannot be reached: this centre may "
-                f"lack entries and must not lead"
-            )
-        return ""
+        return blocked(self.state, connected=self.connected, disk_full=self.disk_full)
 
     @property
     def suspected(self) -> str:
@@ -155,14 +142,8 @@ class Driver:
         return self._suspicion.verdict(now_s, leads=self.leads) or self._suspicion.here(now_s)[0]
 
     def report(self) -> LogReport:
-        state = self.state
-        return LogReport(
-            log=state.log,
-            configuration=state.configuration,
-            end_lsn=state.end.lsn,
-            commit_lsn=state.commit_lsn,
-            fit=not (state.halted or state.blank),
-        )
+        """For the witness."""
+        return report(self.state)
 
     @property
     def waiting(self) -> int:
@@ -199,15 +180,13 @@ class Driver:
             raise ReplicationError(self.state.halted or self.blocked or f"log {self.state.log} is being handed over")
         epoch = self.state.configuration.epoch
         entry = make_entry(after=self.state.end, epoch=epoch, kind=kind, payload=payload, payload_hash=payload_hash)
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._proposals.append((entry, committed))
-        self._flight_bytes += entry.size_bytes
+        committed = self._proposals.add(entry)
         self._step(Proposed(entries=(entry,)))
         return entry.lsn, committed
 
     async def room(self) -> None:
         """Waits until another proposal may be made without passing `flight_bytes_max`."""
-        while self._flight_bytes >= self._limits.flight_bytes_max:
+        while self._proposals.size_bytes >= self._limits.flight_bytes_max:
             await self._wait_for_progress()
 
     async def prove(self) -> int:
@@ -223,21 +202,15 @@ class Driver:
             if not self.leads or self.state.blank or self.state.configuration.epoch != epoch:
                 raise NotLeadingError(self.state.log, self.state.configuration.leader)
             if self.state.peer in members(self.state):
-                proved = await self._ask_peer()
+                probe, answer = self._proofs.ask()
+                self._step(ProofAsked(probe=probe))
+                proved = await answer
             else:
                 version = self.state.configuration.version
                 stands = await self._witness.configuration(self.state.log)
                 self._step(ConfigurationLearned(configuration=stands))
                 proved = stands.version == version
         return lsn
-
-    def _ask_peer(self) -> asyncio.Future[bool]:
-        """Whether an ack of this epoch proved it; False when the configuration changed first."""
-        self._probe += 1
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._proofs.append((self._probe, answer))
-        self._step(ProofAsked(probe=self._probe))
-        return answer
 
     async def hand_over(self) -> bool:
         """Hands the log to the peer: nothing is proposed any more, the peer confirms the end, the witness grants it.
@@ -267,9 +240,7 @@ class Driver:
     async def applied(self, lsn: int) -> None:
         """Waits until the entry at `lsn` is applied here."""
         if lsn > self.applied_lsn:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._applied_waiters.append((lsn, waiter))
-            await waiter
+            await self._waiting_for_applied.wait(lsn)
 
     async def entries_after(self, lsn: int) -> list[Entry]:
         """Every entry after `lsn`, in memory: for the tail between the store and the end of the log at a start."""
@@ -328,7 +299,7 @@ class Driver:
         before, matched_before = self.state, self._matched()
         self.state, effects = step(self.state, event)
         if self.state.configuration.epoch != before.configuration.epoch:
-            self._to_ship = None
+            self._shipments.clear()
         for effect in effects:
             self._run(effect)
         if self.state.configuration is not before.configuration or self.state.pending != before.pending:
@@ -358,28 +329,28 @@ class Driver:
             case SendAck():
                 self._link.reply(effect.message)
             case Ship():
-                self._queue_ship(effect)
+                self._shipments.add(effect)
+                self._ship_due.set()
             case Commit():
                 self._committed(effect.lsn)
             case AskWitness():
                 self._to_ask = effect.configuration, self._reason_of(effect.configuration)
                 self._ask_due.set()
             case Proved():
-                self._proved(effect.probe)
+                self._proofs.proved(effect.probe)
             case Halt():
                 self._logger.error("halted", reason=effect.reason)
-                self._fail_proposals(ReplicationError(effect.reason))
+                self._proposals.fail(ReplicationError(effect.reason))
                 self._changed()
             case _:
                 assert_never(effect)
 
     def _reconfigured(self, before: Replica) -> None:
         now = self.state.configuration
-        while self._proofs:
-            _resolve(self._proofs.popleft()[1], False)
+        self._proofs.void()
         if now.epoch != before.configuration.epoch:
             self._suspicion.leader_changed(self._clock.now_s())
-            self._fail_proposals(NotLeadingError(self.state.log, now.leader, definite=False))
+            self._proposals.fail(NotLeadingError(self.state.log, now.leader, definite=False))
             self._progress.set()
             if isinstance(self.state.role, Leader) and self.connected and not self.state.role.streaming:
                 self._step(Connected())
@@ -394,39 +365,15 @@ class Driver:
             return f"the disk at {self.state.centre} was lost" if self.state.blank else "handed over"
         return self._reason
 
-    def _proved(self, probe: int) -> None:
-        """An ack that echoes a probe of this start proves it and all before it."""
-        if probe > self._first_probe:
-            while self._proofs and self._proofs[0][0] <= probe:
-                _resolve(self._proofs.popleft()[1], True)
-
     def _queue_write(self, work: Persist | Truncate, size_bytes: int) -> None:
         self._to_write.append(work)
         self._to_write_bytes += size_bytes
         self._write_due.set()
 
-    def _queue_ship(self, ship: Ship) -> None:
-        """A range that continues the queued one is joined to it; any other replaces it: the leader rewound."""
-        queued = self._to_ship
-        if queued and queued.through_lsn == ship.after_lsn:
-            ship = Ship(after_lsn=queued.after_lsn, through_lsn=ship.through_lsn)
-        self._to_ship = ship
-        self._ship_due.set()
-
     def _committed(self, lsn: int) -> None:
-        while self._proposals and self._proposals[0][0].lsn <= lsn:
-            entry, future = self._proposals.popleft()
-            self._flight_bytes -= entry.size_bytes
-            _resolve(future, None)
+        self._proposals.committed(lsn)
         self._apply_due.set()
         self._progress.set()
-
-    def _fail_proposals(self, error: ReplicationError) -> None:
-        while self._proposals:
-            entry, future = self._proposals.popleft()
-            self._flight_bytes -= entry.size_bytes
-            if not future.done():
-                future.set_exception(error)
 
     def _begin_epoch(self) -> None:
         """A leadership starts with an entry of its own, so that a standby's older tail meets a conflict."""
@@ -478,19 +425,10 @@ class Driver:
         while True:
             await self._ship_due.wait()
             self._ship_due.clear()
-            while (ship := self._to_ship) is not None:
-                self._to_ship = None
+            while (ship := self._shipments.take()) is not None:
                 entries = await self._read(ship.after_lsn, self._limits.ship_bytes_max, ship.through_lsn)
-                last = entries[-1].lsn if entries else ship.after_lsn
-                if last < ship.through_lsn:
-                    self._requeue_rest(ship, last)
+                self._shipments.put_back(ship, entries[-1].lsn if entries else ship.through_lsn)
                 await self._send(await self._id_at(ship.after_lsn), tuple(entries))
-
-    def _requeue_rest(self, ship: Ship, last: int) -> None:
-        if self._to_ship is None:
-            self._to_ship = Ship(after_lsn=last, through_lsn=ship.through_lsn)
-        elif self._to_ship.after_lsn == ship.through_lsn:
-            self._to_ship = Ship(after_lsn=last, through_lsn=self._to_ship.through_lsn)
 
     async def _send(self, previous: EntryId, entries: tuple[Entry, ...]) -> None:
         if isinstance(self.state.role, Leader):
@@ -514,7 +452,8 @@ class Driver:
                 started_s = self._clock.now_s()
                 entries = await self._read(self.applied_lsn, self._limits.apply_bytes_max, self.state.commit_lsn)
                 await self._apply(self.state.log, entries)
-                self._set_applied(entries[-1].lsn)
+                self.applied_lsn = entries[-1].lsn
+                self._waiting_for_applied.reached(self.applied_lsn)
                 spent_s = self._clock.now_s() - started_s
                 await self._clock.sleep(max(0.0, self._limits.apply_interval_ms / 1000 - spent_s))
 
@@ -532,18 +471,11 @@ class Driver:
             else:
                 self._step(ConfigurationLearned(configuration=stands))
 
-    def _set_applied(self, lsn: int) -> None:
-        self.applied_lsn = lsn
-        for waited_lsn, waiter in self._applied_waiters:
-            if waited_lsn <= lsn and not waiter.done():
-                waiter.set_result(None)
-        self._applied_waiters = [pair for pair in self._applied_waiters if not pair[1].done()]
-
     async def _ticker(self) -> None:
         while True:
             await self._clock.sleep(self._limits.heartbeat_ms / 1000)
             self._suspicion.tick(self._clock.now_s())
-            if self._to_ship is None:
+            if not self._shipments:
                 self._step(Tick())
             self._suspect()
 
@@ -571,8 +503,3 @@ class Driver:
 
 def _brings_entries(message: Message) -> bool:
     return isinstance(message, Append) and bool(message.entries)
-
-
-def _resolve(future: asyncio.Future[Result], result: Result) -> None:
-    if not future.done():
-        future.set_result(result)

@@ -43,7 +43,7 @@ class WatchedDriver(Driver):
     @property
     def flight_bytes(self) -> int:
         """Proposed and not committed."""
-        return self._flight_bytes
+        return self._proposals.size_bytes
 
     def _step(self, event: Event) -> None:
         before = self.state
