@@ -98,7 +98,7 @@ class RunningQuery:
             return LimitError(f"the query took more than {self._limits.time_s_max:g} s", hint="ask for less at once")
         if self._cancelled:
             return UnavailableError("the query was cancelled")
-        text = str(error)
+        text = str(error).partition("\n\nStack Trace:")[0]  # Of faults within DuckDB: it tells paths of the host.
         if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
             return LimitError(f"the query needs more memory than it may use: {text}", hint="ask for less at once")
         return QueryError(text)

@@ -92,6 +92,9 @@ class Store:
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
             "wal_autocheckpoint": f"{_WAL_BYTES}B",
+            # A fault within DuckDB that a query brings out ends the query, not everybody's store. One that an entry
+            # brings out ends `apply`, and with it the centre: the logs know all that the store may have lost.
+            "disable_database_invalidation": "true",
         }
         with _told_with_its_remedy(path):
             store = cls(path, duckdb.connect(str(path), config=settings))
