@@ -32,7 +32,7 @@ from replication.core.types import Entry, EntryId
 def received(state: Replica, standby: Standby, event: AppendReceived) -> Step:
     """The caller has adopted the message's configuration: its epoch is ours."""
     message = event.message
-    standby = replace(standby, probe=max(standby.probe, message.probe))
+    standby = replace(standby, probe=message.probe)  # Not the highest: a leader started again counts from elsewhere.
     state = replace(state, role=standby)
     if state.blank and not message.relied_on:
         known = replace(state, blank=False)
