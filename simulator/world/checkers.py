@@ -275,6 +275,14 @@ def writes_go_on_after_healing(history: History) -> list[Finding]:
     return []
 
 
+def strong_reads_go_on_after_healing(history: History) -> list[Finding]:
+    """Some strong read that began after healing is answered."""
+    for healed_s, _ in history.of(Healed):
+        if not any(one.began_s >= healed_s for _, one in history.of(Read)):
+            return [Finding(at_s=history.records[-1][0], text="no strong read that began after healing is answered")]
+    return []
+
+
 SAFETY: Final[tuple[Check, ...]] = (
     nothing_breaks,
     acknowledged_entries_survive,
@@ -288,7 +296,11 @@ SAFETY: Final[tuple[Check, ...]] = (
     strong_reads_miss_nothing,
     clients_were_told_the_truth,
 )
-LIVENESS: Final[tuple[Check, ...]] = (converges_after_healing, writes_go_on_after_healing)
+LIVENESS: Final[tuple[Check, ...]] = (
+    converges_after_healing,
+    writes_go_on_after_healing,
+    strong_reads_go_on_after_healing,
+)
 
 
 # --- With numbers ---------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Server(Protocol):
 
 class Clients:
     """`acknowledged_lsn` is the highest lsn that anybody was told by now. `newest_acknowledged_s`: when the newest of
-    the acknowledged writes began."""
+    the acknowledged writes began; `newest_answered_s`: likewise of strong reads."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Clients:
         centres: Mapping[str, Server],
         acknowledged_lsn: Callable[[], int],
     ) -> None:
-        self.newest_acknowledged_s = -1.0
+        self.newest_acknowledged_s = self.newest_answered_s = -1.0
         self._loop = loop
         self._rng = rng
         self._history = history
@@ -148,6 +148,8 @@ class Clients:
         request.over = True
         self._open -= 1
         if not request.payload:
+            if outcome == "acknowledged":
+                self.newest_answered_s = max(self.newest_answered_s, request.began_s)
             return
         self._history.add(Wrote(payload=request.payload, outcome=outcome, lsn=lsn, began_s=request.began_s))
         if outcome == "acknowledged":

@@ -32,6 +32,8 @@ from simulator.world.witness import IDENTITY, WITNESS, WitnessFiles, WitnessServ
 FIRST: Final = Configuration(version=1, epoch=1, leader="ops", in_sync=frozenset(CENTRES))
 _POLL_S: Final = 0.05
 _SLOWEST: Final = 10
+_WRITES_PER_S: Final = 5
+_READS_PER_S: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +161,13 @@ class World:
         for centre in self.centres.values():
             centre.faults.heal()
         self.history.add(Healed())
+        self.clients.load(writes_per_s=_WRITES_PER_S, reads_per_s=_READS_PER_S)
         self._loop.call_later(_POLL_S, self._poll)
 
     # --- Healing ------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """Once both are in sync and writes are acknowledged the load ends; once all is applied the world ends."""
+        """Once both are in sync and writes and reads are answered the load ends; once all is applied, the world."""
         if self._converged_s is None and self._in_sync():
             self._converged_s = self._loop.time()
             self.history.note("world", "both centres are in sync, and writes are acknowledged")
@@ -177,7 +180,7 @@ class World:
     def _in_sync(self) -> bool:
         return (
             self.standing.in_sync == set(CENTRES)
-            and self.clients.newest_acknowledged_s >= self._healed_s
+            and min(self.clients.newest_acknowledged_s, self.clients.newest_answered_s) >= self._healed_s
             and all(
                 centre.driver is not None and centre.driver.state.configuration == self.standing
                 for centre in self.centres.values()

@@ -42,6 +42,7 @@ from simulator.world.checkers import (
     one_chain,
     one_leader_per_epoch,
     role_changes,
+    strong_reads_go_on_after_healing,
     strong_reads_miss_nothing,
     writes_go_on_after_healing,
     writes_resume,
@@ -60,6 +61,7 @@ from simulator.world.faults import (
     Resume,
     Stall,
     Start,
+    Worsen,
     at_s,
 )
 from simulator.world.history import (
@@ -82,7 +84,7 @@ from simulator.world.history import (
 )
 from simulator.world.schedule import judged, schedule
 from simulator.world.witness import WITNESS
-from simulator.world.world import World
+from simulator.world.world import Pace, World
 
 SCHEDULES: Final = 2000
 PROCESSES: Final = 2
@@ -90,6 +92,7 @@ ENOUGH_TO_CATCH: Final = 800
 LIMITS: Final = ReplicationLimits()
 SILENT_S: Final = (LIMITS.suspect_after_ms + 6 * LIMITS.heartbeat_ms) / 1000
 GONE_S: Final = 0.6
+AT_ONCE: Final = Pace(start_s=0.02)
 LOAD: Final = at_s(0, Load(writes_per_s=50, reads_per_s=2))
 
 
@@ -313,19 +316,41 @@ def test_damaged_disk_is_refused_and_seeded_anew(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_leader_that_starts_again_remembers_what_it_acknowledged(seed: int) -> None:
-    """Goal: its store may be behind what it acknowledged; neither a strong read nor the return of its standby may be.
-    Method: applying is slow, the leader is alone, and both start again at the same time."""
-    history = play(
+def test_leader_that_starts_again_reads_what_it_acknowledged(seed: int) -> None:
+    """Goal: its store may be behind what it acknowledged, a strong read may not. Method: applying is slow; the leader
+    is killed and back at once, in its epoch; the way to its standby is slow, so that reads come before any answer."""
+    history = World(seed, pace=AT_ONCE).run(
+        at_s(0, Load(writes_per_s=50, reads_per_s=50)),
         at_s(0.5, Stall("ops", 0.0, apply_s=1.5)),
-        at_s(2, Kill("ecc")),
-        at_s(4, Kill("ops")),
-        at_s(4.1, Start("ops")),
-        at_s(4.1, Start("ecc")),
-        at_s(8, Heal()),
-        seed=seed,
+        at_s(2.9, Worsen(source="ops", target="ecc", delay_s=0.2)),
+        at_s(3, Kill("ops")),
+        at_s(3, Start("ops")),
+        at_s(7, Heal()),
+        until_s=40,
     )
-    assert any(when_s > 4 for when_s, _ in history.of(Read))
+    assert findings(history, (*SAFETY, *LIVENESS)) == []
+    assert role_changes(history) == 0
+    assert any(one.began_s > 3 for _, one in history.of(Read))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_leader_that_starts_again_takes_nobody_back_too_early(seed: int) -> None:
+    """Goal: its standby is in sync again only when it holds what the leader acknowledged alone before its start.
+    Method: applying is slow; the leader is alone, then both start at once, and the leader's disk is full."""
+    history = World(seed, pace=AT_ONCE).run(
+        at_s(0, Load(writes_per_s=10)),
+        at_s(0.5, Stall("ops", 0.0, apply_s=1.5)),
+        at_s(3.5, Kill("ecc")),
+        at_s(4, Kill("ops")),
+        at_s(4, DiskFull("ops")),
+        at_s(4, Start("ops")),
+        at_s(4, Start("ecc")),
+        at_s(4, Stall("ecc", 0.05)),
+        at_s(8, Heal()),
+        until_s=40,
+    )
+    assert findings(history, (*SAFETY, *LIVENESS)) == []
+    assert acknowledged_by(history, "ops", from_s=3.5, until_s=4) > 2
 
 
 # --- Rules that must hold -------------------------------------------------------------------------------------------
@@ -456,6 +481,16 @@ def with_record(record: Record) -> History:
     return history
 
 
+def without(kind: type[Wrote | Read], *, began_from_s: float) -> History:
+    history = sound()
+    history.records = [
+        (when_s, record)
+        for when_s, record in history.records
+        if not (isinstance(record, kind) and record.began_s >= began_from_s)
+    ]
+    return history
+
+
 def other(entry: EntryId) -> EntryId:
     return replace(entry, hash=bytes(random.Random(1).randbytes(16)))
 
@@ -511,21 +546,12 @@ BLIND: Final[list[tuple[Check, Callable[[], History]]]] = [
     (clients_were_told_the_truth, lambda: edited(lambda one: replace(one, payload=b"never written"), Wrote, 10)),
     (converges_after_healing, lambda: edited(lambda one: replace(one, unhealed=("a link",)), Ended)),
     (converges_after_healing, lambda: edited(uneven, Ended)),
-    (writes_go_on_after_healing, lambda: _without_writes_after(3)),
+    (writes_go_on_after_healing, lambda: without(Wrote, began_from_s=3)),
+    (strong_reads_go_on_after_healing, lambda: without(Read, began_from_s=3)),
     (leaders_change(0), sound),
     (no_change_of_configuration, sound),
     (writes_resume(2, 2.01), sound),
 ]
-
-
-def _without_writes_after(from_s: float) -> History:
-    history = sound()
-    history.records = [
-        (when_s, record)
-        for when_s, record in history.records
-        if not (isinstance(record, Wrote) and record.began_s >= from_s)
-    ]
-    return history
 
 
 @pytest.mark.parametrize(("check", "history"), BLIND, ids=lambda value: getattr(value, "__name__", ""))
