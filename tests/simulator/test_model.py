@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.world.model import (
+from simulator.world.model_search import explore, walk
+from simulator.world.model_state import (
     BOTH,
     ECC,
     OPS,
@@ -23,8 +24,6 @@ from simulator.world.model import (
     Rules,
     State,
     TailCut,
-    explore,
-    walk,
 )
 
 WALKS = 3000
