@@ -20,6 +20,7 @@ from hub.client.producer import newest
 from hub.ingest.exchange import Receipt
 from simulator.city.readings import readings, sensors
 from simulator.drill.processes import CityProcesses, peak_bytes
+from simulator.drill.topology import PROCESSES
 
 SIZES: Final[dict[str, dict[str, Any]]] = {
     "smoke": {"streams": 4, "in_flight": 8, "rows": 10, "seconds": 2.0, "warm_up_seconds": 0.5, "seed": 1},
@@ -74,7 +75,7 @@ def process_metrics(before: dict[str, tuple[float, int]], after: dict[str, tuple
 def usage_of(processes: CityProcesses) -> dict[str, tuple[float, int]]:
     times = psutil.Process().cpu_times()
     own = times.user + times.system, peak_bytes(os.getpid())
-    return {"client": own, "ops": processes.usage("ops"), "ecc": processes.usage("ecc")}
+    return {"client": own} | {name: processes.usage(name) for name in PROCESSES}
 
 
 async def saturate(
