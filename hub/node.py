@@ -152,13 +152,13 @@ class Node:
             if self._unconfigured() and (await self._until(self._first_look())).identity is None:
                 for log, disk in self._disks.items():  # Before the first beat, and so before the witness is formed.
                     disk.save_configuration(first_configuration(log), None)
-            self._tasks.create_task(self._witness.run())
+            self._watching = self._tasks.create_task(self._witness.run())
             view = await self._until(self._witness.trusted_view())
             if view.identity is not None and view.identity.generation > 1:
                 for disk in self._disks.values():
                     disk.forget_configuration()  # A rebuilt witness was not formed by this centre.
         else:
-            self._tasks.create_task(self._witness.run())
+            self._watching = self._tasks.create_task(self._witness.run())
         standings = dict((await self._until(self._witness.trusted_view())).standings) if self._unconfigured() else {}
         for log, disk in self._disks.items():
             saved = disk.configuration()
@@ -257,9 +257,16 @@ class Node:
                     ready.set()
                 await asyncio.Event().wait()  # Until a task fails or the whole is cancelled.
             finally:
+                self._suspect_nobody()
                 await server.stop()
                 metrics.shutdown()
                 metrics.server_close()
+
+    def _suspect_nobody(self) -> None:
+        """A centre that stops takes nothing over: it would be gone with it, and the other one could not go on."""
+        self._watching.cancel()
+        for driver in self._drivers.values():
+            driver.witness_lost()
 
     def _make_server(self) -> tuple[Server, WSGIServer]:
         query_limits = self._city.query

@@ -16,13 +16,17 @@ class Reporter:
         self._drivers = drivers
         self._witness = witness
         self._pending_since_s: dict[str, float] = {}
+        self._shared_lsn: dict[tuple[str, int], int] = {}
 
     def changed(self, log: str) -> None:
         driver = self._drivers.get(log)
         if driver is None or driver.state.pending is None:
             self._pending_since_s.pop(log, None)
-        else:
-            self._pending_since_s.setdefault(log, time.monotonic())
+            return
+        self._pending_since_s.setdefault(log, time.monotonic())
+        state = driver.state
+        if state.peer in state.configuration.in_sync:  # It asks to go on alone, and has acknowledged nothing alone yet.
+            self._shared_lsn[log, state.configuration.epoch] = state.commit_lsn
 
     def log(self, log: str, *, waiting: int) -> LogStatus:
         driver = self._drivers[log]
@@ -75,14 +79,16 @@ class Reporter:
         return max(0, driver.state.end.lsn - self._held_lsn(driver))
 
     def _held_lsn(self, driver: Driver) -> int:
-        """What the standby holds, as long as it has confirmed nothing in this connection: its end as the witness last
-        heard it, and of a standby that has not met this epoch no more than the epoch inherited."""
+        """What the standby holds at least, while it has confirmed nothing in this connection: what this epoch
+        inherited, what was acknowledged before this centre went alone, its end as the witness heard it in this epoch.
+        """
         state = driver.state
         epoch = state.configuration.epoch
         inherited_lsn = min((one.first_lsn - 1 for one in state.epochs if one.epoch >= epoch), default=state.end.lsn)
         peer = self._witness.peer
-        for report in peer.logs if peer else ():
-            if report.log == state.log:
-                met = report.configuration.epoch == epoch
-                return report.end_lsn if met else min(report.end_lsn, inherited_lsn)
-        return inherited_lsn
+        heard = [
+            report.end_lsn
+            for report in (peer.logs if peer else ())
+            if report.log == state.log and report.configuration.epoch == epoch
+        ]
+        return max([inherited_lsn, self._shared_lsn.get((state.log, epoch), 0), *heard])

@@ -124,17 +124,17 @@ def _positions(alive: Mapping[str, CentreStatus]) -> Table:
 
 def _lags(alive: Mapping[str, CentreStatus], age_s: float) -> Table:
     """What a standby says is as old as the last word that it heard of its leader."""
-    table = _table("log", "at", "transport lag", "apply lag", "computed", "waiting", "peer", title="Lag")
+    table = _table("log", "at", "transport lag", "apply lag", "computed", "waiting", "peer", title="Lag in entries")
     for name, log in _logs(alive):
         leads = log.role == "leader"
-        transport = f"{log.lag_entries:,} entries, {size(log.lag_bytes)}, {log.lag_s:.1f} s"
+        transport = f"{log.lag_entries:,}, {size(log.lag_bytes)}, {span(log.lag_s)}"
         peer = Text("suspected", style="red") if log.suspected else Text("connected" if log.peer_connected else "away")
         table.add_row(
             log.log,
             name,
             transport if leads else _NONE,
-            f"{log.apply_lag_entries:,} entries",
-            f"{(age_s if leads else age_s + log.lag_s) * 1000:,.0f} ms ago",
+            f"{log.apply_lag_entries:,}",
+            f"{span(age_s if leads else age_s + log.lag_s)} ago",
             f"{log.waiting:,}" if leads else _NONE,
             peer,
         )
