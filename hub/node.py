@@ -159,10 +159,25 @@ class Node:
                     disk.forget_configuration()  # A rebuilt witness was not formed by this centre.
         else:
             self._watching = self._tasks.create_task(self._witness.run())
-        standings = dict((await self._until(self._witness.trusted_view())).standings) if self._unconfigured() else {}
+        standings = await self._standings()
         for log, disk in self._disks.items():
             saved = disk.configuration()
+            if saved and log in standings and standings[log].version > saved[0].version:
+                saved = standings[log], None
+                disk.save_configuration(*saved)
             self._make_driver(log, saved or (standings[log], None), blank=saved is None)
+
+    async def _standings(self) -> dict[str, Configuration]:
+        """As the witness has them, if that is needed: by a centre without configurations for as long as it takes; by
+        one that led a log alone for moments, as an operator may have let the other one lead since."""
+        if self._unconfigured():
+            return dict((await self._until(self._witness.trusted_view())).standings)
+        alone = {self._centre}
+        if any(found[0].in_sync == alone for disk in self._disks.values() if (found := disk.configuration())):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._city.replication.witness_call_ms_max / 1000):
+                    return dict((await self._witness.trusted_view()).standings)
+        return {}
 
     def _unconfigured(self) -> bool:
         return any(disk.configuration() is None for disk in self._disks.values())

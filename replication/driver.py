@@ -217,9 +217,11 @@ class Driver:
         Whether another leads on return; if not, it was called off and this centre leads on."""
         self._step(HandOverAsked())
         deadline_s = self._clock.now_s() + self._limits.hand_over_ms_max / 1000
-        while self.leads and not self.state.halted and self._clock.now_s() < deadline_s:
-            await self._clock.sleep(_HAND_OVER_POLL_S)
-        self._step(HandOverCalledOff())
+        try:
+            while self.leads and not self.state.halted and self._clock.now_s() < deadline_s:
+                await self._clock.sleep(_HAND_OVER_POLL_S)
+        finally:
+            self._step(HandOverCalledOff())
         return not self.leads
 
     async def lead(self) -> bool:

@@ -83,7 +83,7 @@ class WitnessBook:
         self._heard: dict[str, _Heard] = {}
         self._beat_s = heartbeat_ms / 1000
         self._new_id = new_id
-        self._now_s = now_s
+        self._now_s = self._started_s = now_s
 
     @property
     def facts(self) -> Facts:
@@ -106,6 +106,7 @@ class WitnessBook:
         late_s = now_s - self._now_s - self._beat_s
         if late_s > _PAUSE_BEATS * self._beat_s:
             self._heard = {name: replace(heard, at_s=heard.at_s + late_s) for name, heard in self._heard.items()}
+            self._started_s += late_s
         self._now_s = now_s
 
     def heard(self, beat: Beat, now_s: float) -> bool:
@@ -139,8 +140,19 @@ class WitnessBook:
         """What a centre is told now. Raises WitnessRefusedError for a name that is no centre's."""
         peer = self.peer_of(centre)
         self.tick(now_s)
-        heard = self._heard.get(peer)
-        return replace(self.overview, peer=_report(heard, now_s) if heard else None)
+        return replace(self.overview, peer=self._report_of(peer, now_s))
+
+    def _report_of(self, centre: str, now_s: float) -> PeerReport | None:
+        """A formed witness knows that there are two centres: one that never came has been silent from the start."""
+        heard = self._heard.get(centre)
+        if heard is None and self._facts.identity is None:
+            return None
+        silent_ms = round((now_s - (heard.at_s if heard else self._started_s)) * 1000)
+        return PeerReport(
+            silent_ms=min(max(silent_ms, 0), _SILENT_MS_MAX),
+            gone=heard.gone if heard else False,
+            logs=heard.beat.logs if heard else (),
+        )
 
     # --- Decisions ----------------------------------------------------------------------------------------------
 
@@ -264,11 +276,6 @@ class WitnessBook:
         logs = [report.log for report in beat.logs]
         if len(logs) != len(set(logs)) or not self._logs >= set(logs):
             raise WitnessRefusedError(f"{beat.centre} reports other logs than {', '.join(self._names)}")
-
-
-def _report(heard: _Heard, now_s: float) -> PeerReport:
-    silent_ms = round((now_s - heard.at_s) * 1000)
-    return PeerReport(silent_ms=min(max(silent_ms, 0), _SILENT_MS_MAX), gone=heard.gone, logs=heard.beat.logs)
 
 
 def _step_complaint(standing: Configuration, wanted: Configuration) -> str:

@@ -163,6 +163,20 @@ def test_witness_killed_and_restored(tmp_path: Path) -> None:
         run.city.start("ecc")
 
 
+def test_leader_dies_while_the_witness_is_down(tmp_path: Path) -> None:
+    """Goal: a witness that starts again misses a leader that it never heard. Method: witness and leader are killed;
+    the witness comes back, and the standby leads."""
+    with drill(tmp_path) as run:
+        run.city.kill(WITNESS)
+        run.city.kill("ops")
+        time.sleep(SUSPECT_S)
+        assert run.log("ecc").role == "standby"
+        run.city.start(WITNESS)
+        run.leads("ecc")
+        run.writes_go_on()
+        run.city.start("ops")
+
+
 @pytest.mark.parametrize("order", [("ops", "ecc"), ("ecc", "ops")])
 def test_both_killed_and_restarted(tmp_path: Path, order: tuple[str, str]) -> None:
     """Method: both die at once, and come back one after the other."""

@@ -223,9 +223,12 @@ def test_rebuild_never_goes_back() -> None:
 
 
 def test_silent_gone_and_back() -> None:
-    """Method: beats, an end of the stream, refused connections, a beat again."""
+    """Method: no beat yet, beats, an end of the stream, refused connections, a beat again."""
     witness = book()
-    assert witness.view_for("ops", 0.0).peer is None
+    peer = witness.view_for("ops", 0.3).peer
+    assert peer is not None
+    assert (peer.silent_ms, peer.gone) == (300, False), "one that never came is silent from the witness's start"
+    witness = book()
     assert witness.heard(beat("ecc"), 0.0), "its first is news"
     assert not witness.heard(beat("ecc"), 0.1)
     peer = witness.view_for("ops", 0.35).peer
@@ -277,7 +280,9 @@ def test_wrong_beats_are_refused(wrong: Beat) -> None:
     witness = book()
     with pytest.raises(WitnessRefusedError):
         witness.heard(wrong, 0.0)
-    assert witness.view_for("ops", 0.0).peer is None
+    peer = witness.view_for("ops", 0.2).peer
+    assert peer is not None
+    assert peer.silent_ms == 200
 
 
 # --- Whatever happens -----------------------------------------------------------------------------------------------
