@@ -529,7 +529,7 @@ def statements(draw: Callable[..., Any]) -> str:
     return text + one("", "", "", ";", " -- end", " /* ; */", "\n", "; pragma version")
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(statements())
 def test_no_mixture_reaches_what_is_no_data_set(store: Store, files: Path, sql: str) -> None:
     """Goal: a statement is refused with a typed error, or its answer shows nothing but data sets.

@@ -90,9 +90,13 @@ def test_every_error_arrives_whole(kind: type[HubError], message: str, hint: str
 
 @pytest.mark.parametrize("definite", [True, False])
 def test_an_unknown_effect_stays_unknown(definite: bool) -> None:
-    """Goal: a client sends again what may have been written, and is told how long to wait."""
-    status = status_of(UnavailableError("the peer is away", hint="send again", definite=definite))
-    assert error_of(status).definite is definite
+    """Goal: a client sends again what may have been written. Method: both errors that leave it open."""
+    assert sent(UnavailableError("the peer is away", definite=definite)).definite is definite
+    assert sent(NotLeaderError("no longer", leader="ecc", address="a:1", definite=definite)).definite is definite
+
+
+def test_who_is_to_try_again_is_told_when() -> None:
+    status = status_of(UnavailableError("the peer is away"))
     retry = RetryInfo()
     assert [detail.Unpack(retry) for detail in status.details] == [False, True]
     assert 0 < retry.retry_delay.nanos < 1e9

@@ -61,7 +61,7 @@ def test_rows_are_what_the_contract_asks_for(name: str, rows: int) -> None:
     assert keys.num_rows == rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows=st.integers(0, 2_000), batch_rows=st.integers(1, 2_500), count=st.integers(1, 700), seed=st.integers(0, 99))
 def test_readings_do_not_depend_on_batches(rows: int, batch_rows: int, count: int, seed: int) -> None:
     """Method: any number of rows in batches of any size against one batch; all but the last are full."""
