@@ -28,7 +28,7 @@ from hub.errors import ConfigurationError, ContractError, HubError, NotLeaderErr
 from hub.ingest.admission import Admission
 from hub.ingest.exchange import Receipt
 from hub.ingest.producers import Sequences
-from hub.query.run import Limits, RunningQuery, run
+from hub.query.run import Limits, RunningQuery, prepare
 from hub.reporting import Reporter
 from hub.roles import Roles
 from hub.service.catalogue import CatalogueServicer
@@ -291,7 +291,7 @@ class Node:
             stream_window_exchanges_max=self._city.ingest.stream_window_exchanges_max,
         )
         self._queries = QueryServicer(
-            self._run_query,
+            self._prepare_query,
             self._reached,
             self._proved,
             limits=Limits(
@@ -417,8 +417,8 @@ class Node:
             for key, found in self._store.outcomes(log, keys).items()
         }
 
-    def _run_query(self, sql: str, limits: Limits) -> RunningQuery:
-        return run(self._store, sql, limits=limits)
+    def _prepare_query(self, limits: Limits) -> RunningQuery:
+        return prepare(self._store, limits)
 
     async def _reached(self, position: Mapping[str, int]) -> None:
         """Waits until a position is applied here. Raises UnavailableError when that takes too long."""

@@ -60,7 +60,8 @@ def status_of(error: HubError) -> Status:
 def error_of(status: Status) -> HubError:
     """The error that a status carries; a status from elsewhere becomes a plain one."""
     info = ErrorInfo()
-    if not any(detail.Unpack(info) for detail in status.details if detail.Is(ErrorInfo.DESCRIPTOR)):
+    found = any(detail.Unpack(info) for detail in status.details if detail.Is(ErrorInfo.DESCRIPTOR))
+    if not found or info.domain != DOMAIN:
         return HubError(status.message or "unknown error")
     facts = dict(info.metadata)
     hint, definite = facts.get("hint", ""), facts.get("definite") == "true"

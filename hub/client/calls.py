@@ -32,6 +32,7 @@ from hub.status import (
     WitnessStatus,
 )
 from hub.wire import error_of_call
+from replication.cancellation import raise_if_cancelled
 
 _CALL_TIMEOUT_S: Final = 30.0
 _FOLLOW_S_MAX: Final = 10.0
@@ -79,9 +80,8 @@ class AsyncQuery:
         try:
             reply = await self._call.read()
         except asyncio.CancelledError:
-            if self._call.cancelled():
-                raise UnavailableError("the query was cancelled") from None
-            raise
+            raise_if_cancelled()
+            raise UnavailableError("the query was cancelled") from None
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, self._target) from error
         return reply if isinstance(reply, query_pb2.QueryReply) else None

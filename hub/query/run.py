@@ -28,8 +28,9 @@ class Limits:
 class RunningQuery:
     """An answer that is being computed: its `position`, its `schema`, and its batches by iteration."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, limits: Limits) -> None:
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, limits: Limits, relations: Collection[str]) -> None:
         self._cursor = cursor
+        self._relations = relations
         self._limits = limits
         self._cancelled = False
         self._timed_out = False
@@ -38,9 +39,12 @@ class RunningQuery:
         self._reader: pa.RecordBatchReader | None = None
         self.position: dict[str, int] = {}
 
-    def start(self, sql: str, *, relations: Collection[str]) -> None:
-        """Raises QueryError or LimitError."""
-        text = check_sql(self._cursor, sql, relations=relations, bytes_max=self._limits.sql_bytes_max)
+    def start(self, sql: str) -> None:
+        """Once. Some answers are computed whole before this returns. Raises QueryError, LimitError or, when cancelled,
+        UnavailableError."""
+        text = check_sql(self._cursor, sql, relations=self._relations, bytes_max=self._limits.sql_bytes_max)
+        if self._cancelled:
+            raise UnavailableError("the query was cancelled")
         self._timer.start()
         try:
             self._cursor.execute("begin transaction read only").fetchall()
@@ -73,6 +77,7 @@ class RunningQuery:
             yield batch
 
     def cancel(self) -> None:
+        """May be called again: what had not begun to run was not interrupted."""
         self._cancelled = True
         self._interrupt()
 
@@ -104,12 +109,6 @@ class RunningQuery:
         return QueryError(text)
 
 
-def run(store: Store, sql: str, *, limits: Limits) -> RunningQuery:
-    """Starts a query; close it afterwards. Raises QueryError or LimitError."""
-    query = RunningQuery(store.cursor(), limits)
-    try:
-        query.start(sql, relations=store.contracts().keys())
-    except BaseException:
-        query.close()
-        raise
-    return query
+def prepare(store: Store, limits: Limits) -> RunningQuery:
+    """A query to be started; close it afterwards, whatever became of it."""
+    return RunningQuery(store.cursor(), limits, store.contracts().keys())

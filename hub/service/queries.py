@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
@@ -16,21 +16,23 @@ from hub.rpc.v1.position_pb2 import Position
 from hub.service.aborting import abort
 from hub.service.ipc import StreamCutter
 
+_CANCEL_AGAIN_S: Final = 0.1
+
 
 class QueryServicer(pb_grpc.QueryServiceServicer):
-    """`run` starts a query (blocking); `reached` waits until a position is applied here; `proved` finds the position
-    that holds all that was acknowledged before the call."""
+    """`prepare` makes a query to be started; `reached` waits until a position is applied here; `proved` finds the
+    position that holds all that was acknowledged before the call."""
 
     def __init__(
         self,
-        run: Callable[[str, Limits], RunningQuery],
+        prepare: Callable[[Limits], RunningQuery],
         reached: Callable[[dict[str, int]], Awaitable[None]],
         proved: Callable[[], Awaitable[dict[str, int]]],
         *,
         limits: Limits,
         concurrent_max: int,
     ) -> None:
-        self._run = run
+        self._prepare = prepare
         self._reached = reached
         self._proved = proved
         self._limits = limits
@@ -57,8 +59,10 @@ class QueryServicer(pb_grpc.QueryServiceServicer):
             await abort(context, error)
 
     async def _answer(self, request: pb.QueryRequest) -> AsyncIterator[pb.QueryReply]:
-        query = await self._in_thread(self._run, request.sql, self._limits_of(request))
+        query = self._prepare(self._limits_of(request))
+        starting = asyncio.ensure_future(self._in_thread(query.start, request.sql))
         try:
+            await asyncio.shield(starting)
             cutter = StreamCutter(query.schema)
             yield pb.QueryReply(position=Position(applied=query.position))
             batches = iter(query)
@@ -70,8 +74,15 @@ class QueryServicer(pb_grpc.QueryServiceServicer):
             for part in cutter.take():
                 yield pb.QueryReply(ipc=part)
         finally:
-            query.cancel()  # Ends a fetch that is still running in a thread when the caller went away.
-            await asyncio.shield(self._in_thread(query.close))
+            await asyncio.shield(self._end(query, starting))
+
+    async def _end(self, query: RunningQuery, starting: "asyncio.Future[Any]") -> None:
+        """Also when the caller went away while a thread still computes."""
+        query.cancel()
+        while not starting.done():
+            await asyncio.wait([starting], timeout=_CANCEL_AGAIN_S)
+            query.cancel()
+        await self._in_thread(query.close)
 
     def _limits_of(self, request: pb.QueryRequest) -> Limits:
         limits = self._limits

@@ -23,7 +23,7 @@ from hub.catalogue.load import builtin_contracts, contract_to_json
 from hub.errors import HubError, LimitError, QueryError, UnavailableError
 from hub.ingest.sections import Operation, Section, encode_sections
 from hub.query.guard import check_sql
-from hub.query.run import Limits, run
+from hub.query.run import Limits, RunningQuery, prepare
 from hub.store.store import Store
 from replication.codec import make_entry
 from replication.core.types import ORIGIN, Entry, EntryId, Kind
@@ -80,8 +80,18 @@ def end(entries: list[Entry]) -> EntryId:
     return entries[-1].id if entries else ORIGIN
 
 
+def started(store: Store, sql: str, limits: Limits) -> RunningQuery:
+    query = prepare(store, limits)
+    try:
+        query.start(sql)
+    except BaseException:
+        query.close()
+        raise
+    return query
+
+
 def answer(store: Store, sql: str, limits: Limits = LIMITS) -> list[tuple[Any, ...]]:
-    query = run(store, sql, limits=limits)
+    query = started(store, sql, limits)
     try:
         return [row for batch in query for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
     finally:
@@ -585,7 +595,7 @@ def test_rows_end_at_their_limit(store: Store) -> None:
     """Method: an answer of exactly so many rows, and of one more, in several batches."""
     limits = limited(rows_max=3_000, batch_rows=1_000)
     assert len(answer(store, "from range(3000)", limits)) == 3_000
-    query = run(store, "from range(3001)", limits=limits)
+    query = started(store, "from range(3001)", limits)
     with pytest.raises(LimitError, match="more than 3000 rows") as caught:
         list(query)
     assert "LIMIT" in caught.value.hint
@@ -610,7 +620,7 @@ def test_time_ends_at_its_limit(store: Store, sql: str) -> None:
 
 def test_time_runs_while_nobody_reads(store: Store) -> None:
     """Goal: a client that stops reading does not keep a snapshot. Method: it reads on after its time."""
-    query = run(store, "from range(100000000)", limits=limited(time_s_max=0.2, rows_max=1 << 40))
+    query = started(store, "from range(100000000)", limited(time_s_max=0.2, rows_max=1 << 40))
     batches = iter(query)
     next(batches)
     time.sleep(0.4)
@@ -627,7 +637,7 @@ def test_memory_ends_at_its_limit(store: Store) -> None:
 
 def test_a_cancelled_query_ends(store: Store) -> None:
     """Method: another thread cancels while batches are read; once more after the end, which does nothing."""
-    query = run(store, "from range(1000000000000)", limits=limited(rows_max=1 << 60))
+    query = started(store, "from range(1000000000000)", limited(rows_max=1 << 60))
     timer = threading.Timer(0.1, query.cancel)
     timer.start()
     with pytest.raises(UnavailableError, match="cancelled"):
@@ -669,12 +679,12 @@ def test_an_answer_stands_at_one_position(store: Store) -> None:
     """Goal: position and rows belong together, whatever is applied meanwhile. Method: rows are applied after the
     query was started and before it is read."""
     lsn = store.applied()["ecc"]
-    query = run(store, "select count(*) from exchanges", limits=LIMITS)
+    query = started(store, "select count(*) from exchanges", LIMITS)
     entry = make_entry(after=EntryId(lsn=lsn, epoch=1), epoch=1, kind=Kind.MARK, payload=b"")
     store.apply("ecc", [entry])
     assert query.position["ecc"] == lsn
     assert [batch.num_rows for batch in query] == [1]
     query.close()
-    later = run(store, "select 1", limits=LIMITS)
+    later = started(store, "select 1", LIMITS)
     assert later.position["ecc"] == lsn + 1
     later.close()

@@ -116,8 +116,9 @@ def packed(message: Any) -> Packed:
         [RetryInfo()],
         [ErrorInfo(reason="SOMETHING_NEW", domain=DOMAIN)],
         [ErrorInfo()],
+        [ErrorInfo(reason="UNAVAILABLE", domain="another.example")],
     ],
-    ids=["nothing", "other", "retry", "newer release", "empty"],
+    ids=["nothing", "other", "retry", "newer release", "empty", "another domain"],
 )
 def test_a_status_from_elsewhere_is_a_plain_error(details: list[Any]) -> None:
     """Method: no details, others than the hub's, and a reason that this release does not know."""

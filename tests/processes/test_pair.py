@@ -5,6 +5,7 @@ that are guarded, limited and can be cancelled, operations, health, reflection a
 Method: one real pair, the Python client and plain gRPC.
 """
 
+import asyncio
 import threading
 import time
 import urllib.request
@@ -17,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from hub.catalogue.contract import Contract
-from hub.client import HubClient
+from hub.client import AsyncHubClient, HubClient
 from hub.client.producer import newest
 from hub.errors import ContractError, ExchangeError, HubError, LimitError, QueryError, UnavailableError
 from hub.ingest.exchange import Receipt
@@ -260,3 +261,19 @@ def test_health_reflection_and_metrics(city: CityProcesses) -> None:
         text = reply.read().decode()
     assert 'cityhub_log_leads{log="ecc"} 1.0' in text
     assert "cityhub_exchanges_accepted_total" in text
+
+
+def test_query_that_computes_its_answer_first_is_cancelled(city: CityProcesses, client: HubClient) -> None:
+    """Goal: a caller that goes away ends a query that has not sent anything yet. Method: an aggregate without end whose
+    caller gives up; the centre then runs none."""
+
+    async def ask_and_give_up() -> None:
+        async with AsyncHubClient(city.addresses) as own:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(own.query("select sum(n) from range(1000000000000) t(n)"), 0.5)
+
+    asyncio.run(ask_and_give_up())
+    deadline_s = time.monotonic() + 10
+    while client.status("ops").store.queries and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert client.status("ops").store.queries == 0
