@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from replication.codec import HEADER_BYTES
 from replication.core.types import Configuration, EntryId
+from replication.limits import ReplicationLimits
 from simulator.world.history import (
     Applied,
     Broken,
     Committed,
+    Converged,
     Cut,
     Ended,
     Granted,
@@ -21,11 +24,14 @@ from simulator.world.history import (
     Healed,
     Held,
     History,
+    Injected,
     Read,
     Saved,
     Wrote,
     name_of,
 )
+
+_EPOCH_BYTES_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +289,28 @@ def strong_reads_go_on_after_healing(history: History) -> list[Finding]:
     return []
 
 
+def at_most_one_change_of_leader_a_fault(history: History) -> list[Finding]:
+    """An operator's order counts as one, too."""
+    faults = sum(1 for _ in history.of(Injected))
+    changes = role_changes(history)
+    text = f"{changes} changes of leader for {faults} faults"
+    return [Finding(at_s=history.records[-1][0], text=text)] if changes > faults else []
+
+
+def logs_stay_small(history: History) -> list[Finding]:
+    """A log holds each write once and one entry an epoch, nothing else."""
+    writes_bytes = sum(HEADER_BYTES + len(one.payload) for _, one in history.of(Wrote))
+    found = []
+    for at_s, ended in history.of(Ended):
+        bytes_max = writes_bytes + _EPOCH_BYTES_MAX * ended.standing.epoch
+        found += [
+            Finding(at_s=at_s, text=f"{copy.centre}'s log has {copy.log_bytes} bytes, more than {bytes_max}")
+            for copy in ended.copies
+            if copy.log_bytes > bytes_max
+        ]
+    return found
+
+
 SAFETY: Final[tuple[Check, ...]] = (
     nothing_breaks,
     acknowledged_entries_survive,
@@ -295,11 +323,13 @@ SAFETY: Final[tuple[Check, ...]] = (
     cut_tails_were_never_acknowledged,
     strong_reads_miss_nothing,
     clients_were_told_the_truth,
+    logs_stay_small,
 )
 LIVENESS: Final[tuple[Check, ...]] = (
     converges_after_healing,
     writes_go_on_after_healing,
     strong_reads_go_on_after_healing,
+    at_most_one_change_of_leader_a_fault,
 )
 
 
@@ -338,6 +368,48 @@ def writes_resume(from_s: float, until_s: float) -> Check:
         return [Finding(at_s=until_s, text=f"no write that began after {from_s:.3f} s is acknowledged")]
 
     return writes_resume
+
+
+def converges_within(seconds: float) -> Check:
+    """From healing on."""
+
+    def converges_within(history: History) -> list[Finding]:
+        ended_s = history.records[-1][0]
+        for healed_s, _ in history.of(Healed):
+            converged_s = next((at_s for at_s, _ in history.of(Converged)), ended_s)
+            if converged_s - healed_s > seconds:
+                text = f"{converged_s - healed_s:.2f} s after healing, at most {seconds:.2f} s"
+                return [Finding(at_s=converged_s, text=text)]
+        return []
+
+    return converges_within
+
+
+def in_sync_at(when_s: float) -> Check:
+    """Both centres are in sync at that time."""
+
+    def in_sync_at(history: History) -> list[Finding]:
+        before = [one.configuration for at_s, one in history.of(Granted) if at_s <= when_s]
+        alone = bool(before) and len(before[-1].in_sync) < 2
+        return [Finding(at_s=when_s, text=name_of(before[-1]))] if alone else []
+
+    return in_sync_at
+
+
+def queues_stay_bounded(limits: ReplicationLimits, payload_bytes_max: int) -> Check:
+    """What waits for a disk: the backlog, one message more, and what a leader has in flight."""
+    entry_bytes = HEADER_BYTES + payload_bytes_max
+    bytes_max = limits.persist_backlog_bytes_max + limits.ship_bytes_max + limits.flight_bytes_max + 2 * entry_bytes
+
+    def queues_stay_bounded(history: History) -> list[Finding]:
+        return [
+            Finding(at_s=at_s, text=f"{copy.backlog_bytes_peak} bytes waited at {copy.centre}, at most {bytes_max}")
+            for at_s, ended in history.of(Ended)
+            for copy in ended.copies
+            if copy.backlog_bytes_peak > bytes_max
+        ]
+
+    return queues_stay_bounded
 
 
 def longest_pause_s(history: History, *, from_s: float, until_s: float) -> float:

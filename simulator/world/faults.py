@@ -1,8 +1,8 @@
 """What can be done to a world: faults begin and end, operators act, load changes. Each is a value, so that a schedule
-can be read, and done again."""
+can be read, and done again. `LEADER` and `STANDBY` name whoever is that at the witness when it is done."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from simulator.world.world import World
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 class Action(Protocol):
     def do(self, world: "World") -> None: ...
 
+
+LEADER: Final = "the leader"
+STANDBY: Final = "the standby"
 
 Event = tuple[float, Action]
 """(virtual time in seconds, what is done then)."""
@@ -43,8 +46,9 @@ class Kill:
     power: bool = False
 
     def do(self, world: "World") -> None:
-        world.injected("power loss" if self.power else "kill", f"{self.name} is killed")
-        world.nodes[self.name].kill(power_lost=self.power)
+        name = world.named(self.name)
+        world.injected("power loss" if self.power else "kill", f"{name} is killed")
+        world.nodes[name].kill(power_lost=self.power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class Start:
     name: str
 
     def do(self, world: "World") -> None:
-        world.start(self.name)
+        name = world.named(self.name)
+        world.start(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,8 @@ class CrashAt:
     count: int = 1
 
     def do(self, world: "World") -> None:
-        node = world.nodes[self.name]
+        name = world.named(self.name)
+        node = world.nodes[name]
         node.armed, node.armed_after = self.point, self.count
 
 
@@ -75,8 +81,9 @@ class Pause:
     name: str
 
     def do(self, world: "World") -> None:
-        world.injected("pause", f"{self.name} is paused")
-        world.nodes[self.name].pause()
+        name = world.named(self.name)
+        world.injected("pause", f"{name} is paused")
+        world.nodes[name].pause()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,9 @@ class Resume:
     timers_first: bool = False
 
     def do(self, world: "World") -> None:
-        world.history.note(self.name, "goes on")
-        world.nodes[self.name].resume(timers_first=self.timers_first)
+        name = world.named(self.name)
+        world.history.note(name, "goes on")
+        world.nodes[name].resume(timers_first=self.timers_first)
 
 
 # --- Network --------------------------------------------------------------------------------------------------------
@@ -101,11 +109,12 @@ class Cut:
     one_way: bool = False
 
     def do(self, world: "World") -> None:
+        source, target = world.named(self.source), world.named(self.target)
         kind = "one-way cut" if self.one_way else "cut"
-        world.injected(kind, f"{self.source} is cut off from {self.target}{', one way' if self.one_way else ''}")
-        world.network.cut(self.source, self.target)
+        world.injected(kind, f"{source} is cut off from {target}{', one way' if self.one_way else ''}")
+        world.network.cut(source, target)
         if not self.one_way:
-            world.network.cut(self.target, self.source)
+            world.network.cut(target, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +123,10 @@ class Mend:
     target: str
 
     def do(self, world: "World") -> None:
-        world.history.note("fault", f"{self.source} and {self.target} are connected again")
-        world.network.mend(self.source, self.target)
-        world.network.mend(self.target, self.source)
+        source, target = world.named(self.source), world.named(self.target)
+        world.history.note("fault", f"{source} and {target} are connected again")
+        world.network.mend(source, target)
+        world.network.mend(target, source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +141,10 @@ class Worsen:
     late: float = 0.0
 
     def do(self, world: "World") -> None:
-        edge = world.network.edges[self.source, self.target]
+        source, target = world.named(self.source), world.named(self.target)
+        edge = world.network.edges[source, target]
         edge.delay_s, edge.jitter_s, edge.loss, edge.late = self.delay_s, self.jitter_s, self.loss, self.late
-        text = f"{self.source} to {self.target}: {self.delay_s:.3f} s, loss {self.loss:.2f}, late {self.late:.2f}"
+        text = f"{source} to {target}: {self.delay_s:.3f} s, loss {self.loss:.2f}, late {self.late:.2f}"
         if edge.wrong:
             world.injected("late calls" if self.late else "slow link", text)
 
@@ -147,9 +158,10 @@ class DiskFull:
     full: bool = True
 
     def do(self, world: "World") -> None:
+        name = world.named(self.name)
         if self.full:
-            world.injected("disk full", f"the disk of {self.name} is full")
-        world.centres[self.name].faults.full = self.full
+            world.injected("disk full", f"the disk of {name} is full")
+        world.centres[name].faults.full = self.full
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +173,12 @@ class Stall:
     apply_s: float = 0.0
 
     def do(self, world: "World") -> None:
+        name = world.named(self.name)
         if self.seconds:
-            world.injected("disk stall", f"an fsync at {self.name} takes {self.seconds:.3f} s")
+            world.injected("disk stall", f"an fsync at {name} takes {self.seconds:.3f} s")
         if self.apply_s:
-            world.injected("slow apply", f"an apply at {self.name} takes {self.apply_s:.3f} s")
-        faults = world.centres[self.name].faults
+            world.injected("slow apply", f"an apply at {name} takes {self.apply_s:.3f} s")
+        faults = world.centres[name].faults
         faults.stall_s, faults.apply_stall_s = self.seconds, self.apply_s
 
 
@@ -176,8 +189,9 @@ class FailFsync:
     name: str
 
     def do(self, world: "World") -> None:
-        world.injected("failed fsync", f"the next fsync at {self.name} fails")
-        world.centres[self.name].faults.fails = True
+        name = world.named(self.name)
+        world.injected("failed fsync", f"the next fsync at {name} fails")
+        world.centres[name].faults.fails = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +201,8 @@ class Damage:
     name: str
 
     def do(self, world: "World") -> None:
-        world.damage(self.name)
+        name = world.named(self.name)
+        world.damage(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +212,8 @@ class Wipe:
     name: str
 
     def do(self, world: "World") -> None:
-        world.wipe(self.name)
+        name = world.named(self.name)
+        world.wipe(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +224,10 @@ class Drift:
     rate: float
 
     def do(self, world: "World") -> None:
+        name = world.named(self.name)
         if self.rate != 1:
-            world.injected("clock drift", f"the clock of {self.name} runs at {self.rate:.3f}")
-        world.nodes[self.name].clock.set_rate(self.rate)
+            world.injected("clock drift", f"the clock of {name} runs at {self.rate:.3f}")
+        world.nodes[name].clock.set_rate(self.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +238,9 @@ class Jump:
     seconds: float
 
     def do(self, world: "World") -> None:
-        world.injected("clock jump", f"the clock of {self.name} jumps {self.seconds:.3f} s ahead")
-        world.nodes[self.name].clock.jump(self.seconds)
+        name = world.named(self.name)
+        world.injected("clock jump", f"the clock of {name} jumps {self.seconds:.3f} s ahead")
+        world.nodes[name].clock.jump(self.seconds)
 
 
 # --- Operators ------------------------------------------------------------------------------------------------------
@@ -243,12 +261,31 @@ class Lead:
     name: str
 
     def do(self, world: "World") -> None:
-        world.lead(self.name)
+        name = world.named(self.name)
+        world.lead(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """While it is on nobody is suspected."""
+
+    on: bool
+
+    def do(self, world: "World") -> None:
+        world.set_maintenance(on=self.on)
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """All faults end, and the schedule goes on."""
+
+    def do(self, world: "World") -> None:
+        world.restore()
 
 
 @dataclass(frozen=True, slots=True)
 class Heal:
-    """All faults end."""
+    """All faults end for good: once the world has converged, it ends."""
 
     def do(self, world: "World") -> None:
         world.heal()

@@ -113,13 +113,19 @@ class Healed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Converged:
+    """Both centres are in sync, writes and strong reads that began after healing are answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """One centre's at the end. `applied`: entry and payload."""
+    """One centre's at the end. `applied`: entry and payload; `backlog_bytes_peak`: most that waited for its disk."""
 
     centre: str
     log: tuple[EntryId, ...]
     applied: tuple[tuple[EntryId, bytes], ...]
     log_bytes: int
+    backlog_bytes_peak: int
     configuration: Configuration | None
 
 
@@ -134,7 +140,20 @@ class Ended:
 
 
 Record = (
-    Noted | Injected | Committed | Granted | Saved | Applied | Cut | Wrote | Read | Halted | Broken | Healed | Ended
+    Noted
+    | Injected
+    | Committed
+    | Granted
+    | Saved
+    | Applied
+    | Cut
+    | Wrote
+    | Read
+    | Halted
+    | Broken
+    | Healed
+    | Converged
+    | Ended
 )
 Kind = TypeVar("Kind", bound=Record)
 
@@ -203,6 +222,7 @@ _LINES: Final[dict[type, Callable[[Any], tuple[str, str]]]] = {
     Read: lambda one: (one.centre, f"answers a strong read: {one.seen_lsn}, needed {one.floor_lsn}"),
     Halted: lambda one: (one.centre, f"halts: {one.reason}"),
     Broken: lambda one: (one.who, f"breaks: {one.text}"),
-    Healed: lambda one: ("fault", "none any more"),
+    Healed: lambda one: ("world", "is healed"),
+    Converged: lambda one: ("world", "converges: both are in sync, writes and strong reads are answered"),
     Ended: lambda one: ("world", f"ends: {name_of(one.standing)}; unhealed: {', '.join(one.unhealed) or 'nothing'}"),
 }

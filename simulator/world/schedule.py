@@ -2,8 +2,8 @@
 
 Each schedule weighs the faults anew (swarm testing): one is mostly cuts, another mostly crashes, another all at once.
 Faults come first, then all end, and then both centres must be in sync again and acknowledge writes in time. Of ten
-schedules one has only faults that stay below the threshold: nothing may change then; and one has a single fault of the
-leader: writes must resume within the bound, and the leader change once at most.
+schedules one has only faults that stay below the threshold: nothing may change then; and one has single faults with
+time between: writes must resume within the bound after each, and the leader change once at most.
 """
 
 import random
@@ -17,12 +17,18 @@ from simulator.world.checkers import (
     SAFETY,
     Check,
     Finding,
+    converges_within,
     findings,
+    in_sync_at,
     leaders_change,
     no_change_of_configuration,
+    queues_stay_bounded,
     writes_resume,
 )
 from simulator.world.faults import (
+    LEADER,
+    STANDBY,
+    Action,
     CrashAt,
     Cut,
     Damage,
@@ -38,6 +44,7 @@ from simulator.world.faults import (
     Load,
     Mend,
     Pause,
+    Restore,
     Resume,
     Stall,
     Start,
@@ -64,11 +71,14 @@ CENTRE_POINTS: Final = (
 )
 WITNESS_POINTS: Final = ("before a decision is saved", "after a decision is saved")
 _FIRST_FAULT_S: Final = 0.5
-_HEALING_S_MAX: Final = 12.0
+_NUMBER_BYTES: Final = 30
 _EVERY: Final = 10
 _SLOW_S: Final = 0.01
 _BEATS: Final = 6
 _RESUME_S: Final = 0.6
+_RECOVERED_S: Final = 2.0
+_CONVERGED_S: Final = 5.0
+_AT_REST_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +100,7 @@ def schedule(seed: int) -> Schedule:
     rng = random.Random(f"schedule {seed}")
     match seed % _EVERY:
         case 8:
-            return _single(seed, rng)
+            return _serial(seed, rng)
         case 9:
             return _mild(seed, rng)
         case _:
@@ -121,22 +131,24 @@ def _mild(seed: int, rng: random.Random) -> Schedule:
     )
 
 
-def _single(seed: int, rng: random.Random) -> Schedule:
-    """One fault of the leader or of its links, which lasts until writes have resumed."""
-    limits = _limits(rng)
-    at_s = _FIRST_FAULT_S + rng.random()
+def _serial(seed: int, rng: random.Random) -> Schedule:
+    """One fault after the other, each of the leader, the standby, the witness or a link, with time to recover: writes
+    resume within the bound each time, and both are in sync before the next one."""
+    limits = replace(_limits(rng), hold_down_ms=rng.choice((500, 2000)))
     silent_s = (limits.suspect_after_ms + _BEATS * limits.heartbeat_ms) / 1000
-    events, silent, changes = _SINGLE[rng.choice(tuple(_SINGLE))](at_s)
-    bound_s = _RESUME_S + (silent_s if silent else 0)
-    healed_s = at_s + bound_s + rng.random()
-    load: Event = (0.0, Load(writes_per_s=30, reads_per_s=1))
-    return _schedule(
-        seed,
-        limits,
-        [*events, load],
-        healed_s,
-        (writes_resume(at_s, at_s + bound_s), leaders_change(changes)),
-    )
+    events: list[Event] = [(0.0, Load(writes_per_s=20, reads_per_s=1))]
+    checks: list[Check] = []
+    changes_max, at_s = 0, _FIRST_FAULT_S
+    for _ in range(rng.randint(1, 3)):
+        at_s += rng.random()
+        fault, silent, changes = _SINGLE[rng.choice(tuple(_SINGLE))]
+        bound_s = _RESUME_S + (silent_s if silent else 0)
+        restored_s = at_s + bound_s + rng.random()
+        events += [*((at_s, action) for action in fault), (restored_s, Restore())]
+        checks += [in_sync_at(at_s), writes_resume(at_s, at_s + bound_s)]
+        changes_max += changes
+        at_s = restored_s + limits.hold_down_ms / 1000 + _RECOVERED_S
+    return _schedule(seed, limits, events, at_s, (*checks, leaders_change(changes_max)))
 
 
 def _drawn(
@@ -158,14 +170,15 @@ def _schedule(
     pace: Pace | None = None,
 ) -> Schedule:
     before = sorted((event for event in events if event[0] < healed_s), key=lambda event: event[0])
-    bound_s = (2 * limits.suspect_after_ms + limits.hold_down_ms) / 1000 + _HEALING_S_MAX
+    payload_bytes_max = max(action.payload_bytes for _, action in events if isinstance(action, Load)) + _NUMBER_BYTES
+    always = (*SAFETY, queues_stay_bounded(limits, payload_bytes_max))
     return Schedule(
         seed=seed,
         limits=limits,
         pace=pace or Pace(),
         events=(*before, (healed_s, Heal())),
-        until_s=healed_s + bound_s,
-        checks=(*SAFETY, *checks, *LIVENESS),
+        until_s=healed_s + _CONVERGED_S + _AT_REST_S,
+        checks=(*always, *checks, *LIVENESS, converges_within(_CONVERGED_S)),
     )
 
 
@@ -425,32 +438,34 @@ _MILD: Final[dict[str, Kind]] = {
 }
 
 
-# --- Single faults of the leader ------------------------------------------------------------------------------------
+# --- Single faults --------------------------------------------------------------------------------------------------
 
-Single = Callable[[float], tuple[list[Event], bool, int]]
-"""From when it happens to (events, whether it shows only as silence, how often the leader may change)."""
-
-_SINGLE: Final[dict[str, Single]] = {
-    "killed": lambda at_s: ([(at_s, Kill("ops"))], False, 1),
-    "without power": lambda at_s: ([(at_s, Kill("ops", power=True))], True, 1),
-    "paused": lambda at_s: ([(at_s, Pause("ops"))], True, 1),
-    "isolated": lambda at_s: ([(at_s, Cut("ops", "ecc")), (at_s, Cut("ops", WITNESS))], True, 1),
-    "cut off from its standby": lambda at_s: ([(at_s, Cut("ops", "ecc"))], True, 0),
-    "not heard by its standby": lambda at_s: ([(at_s, Cut("ops", "ecc", one_way=True))], True, 0),
-    "deaf to its standby": lambda at_s: ([(at_s, Cut("ecc", "ops", one_way=True))], True, 0),
-    "cut off from the witness": lambda at_s: ([(at_s, Cut("ops", WITNESS))], False, 0),
-    "not heard by the witness": lambda at_s: ([(at_s, Cut("ops", WITNESS, one_way=True))], False, 0),
-    "deaf to the witness": lambda at_s: ([(at_s, Cut(WITNESS, "ops", one_way=True))], False, 0),
-    "failed fsync": lambda at_s: ([(at_s, FailFsync("ops"))], False, 1),
-    "standby killed": lambda at_s: ([(at_s, Kill("ecc"))], False, 0),
-    "standby without power": lambda at_s: ([(at_s, Kill("ecc", power=True))], True, 0),
-    "standby paused": lambda at_s: ([(at_s, Pause("ecc"))], True, 0),
-    "standby isolated": lambda at_s: ([(at_s, Cut("ecc", "ops")), (at_s, Cut("ecc", WITNESS))], True, 0),
-    "witness killed": lambda at_s: ([(at_s, Kill(WITNESS))], False, 0),
-    "witness paused": lambda at_s: ([(at_s, Pause(WITNESS))], False, 0),
-    "handed over": lambda at_s: ([(at_s, HandOver())], False, 1),
-    "clock ahead": lambda at_s: ([(at_s, Jump("ops", 5))], False, 0),
+_SINGLE: Final[dict[str, tuple[tuple[Action, ...], bool, int]]] = {
+    "leader killed": ((Kill(LEADER),), False, 1),
+    "leader without power": ((Kill(LEADER, power=True),), True, 1),
+    "leader paused": ((Pause(LEADER),), True, 1),
+    "leader isolated": ((Cut(LEADER, STANDBY), Cut(LEADER, WITNESS)), True, 1),
+    "leader's fsync fails": ((FailFsync(LEADER),), False, 1),
+    "leader's clock ahead": ((Jump(LEADER, 5),), False, 0),
+    "leader cut off from the witness": ((Cut(LEADER, WITNESS),), False, 0),
+    "leader not heard by the witness": ((Cut(LEADER, WITNESS, one_way=True),), False, 0),
+    "leader deaf to the witness": ((Cut(WITNESS, LEADER, one_way=True),), False, 0),
+    "centres cut off from each other": ((Cut(LEADER, STANDBY),), True, 0),
+    "leader not heard by its standby": ((Cut(LEADER, STANDBY, one_way=True),), True, 0),
+    "leader deaf to its standby": ((Cut(STANDBY, LEADER, one_way=True),), True, 0),
+    "standby killed": ((Kill(STANDBY),), False, 0),
+    "standby without power": ((Kill(STANDBY, power=True),), True, 0),
+    "standby paused": ((Pause(STANDBY),), True, 0),
+    "standby isolated": ((Cut(STANDBY, LEADER), Cut(STANDBY, WITNESS)), True, 0),
+    "standby cut off from the witness": ((Cut(STANDBY, WITNESS),), False, 0),
+    "standby's fsync fails": ((FailFsync(STANDBY),), False, 0),
+    "standby's clock ahead": ((Jump(STANDBY, 5),), False, 0),
+    "witness killed": ((Kill(WITNESS),), False, 0),
+    "witness without power": ((Kill(WITNESS, power=True),), False, 0),
+    "witness paused": ((Pause(WITNESS),), False, 0),
+    "handed over": ((HandOver(),), False, 1),
 }
+"""What happens, whether it shows only as silence, and how often the leader may change."""
 
 
 # --- Running --------------------------------------------------------------------------------------------------------

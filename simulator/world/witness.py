@@ -114,6 +114,10 @@ class WitnessServer:
         self._process.answer = self._answer
         await self._host.run()
 
+    async def set_maintenance(self, *, on: bool) -> None:
+        if self._host is not None:
+            await self._host.set_maintenance(on=on)
+
     async def _probe(self, address: str) -> bool:
         name = address.partition(":")[0]
         return await self._network.refused(self._process, name, within_s=self._limits.refused_for_ms / 1000)

@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -20,8 +20,8 @@ from replication.limits import ReplicationLimits
 from replication.witness import Decision, Facts
 from simulator.world.centre import LOG, Acknowledgements, Centre
 from simulator.world.clients import Clients
-from simulator.world.faults import Event
-from simulator.world.history import Broken, Copy, Ended, Granted, Healed, History, Injected
+from simulator.world.faults import LEADER, STANDBY, Event
+from simulator.world.history import Broken, Converged, Copy, Ended, Granted, Healed, History, Injected
 from simulator.world.loop import LivelockError, Timeline
 from simulator.world.network import Network
 from simulator.world.node import Node, Setting
@@ -115,6 +115,11 @@ class World:
         """What stands at the witness."""
         return self.told.standing
 
+    def named(self, name: str) -> str:
+        """The node that a name means now."""
+        leader = self.standing.leader
+        return {LEADER: leader, STANDBY: _other(leader)}.get(name, name)
+
     def injected(self, kind: str, text: str) -> None:
         self.history.add(Injected(kind=kind, text=text))
 
@@ -148,8 +153,11 @@ class World:
             self.injected("order to lead", f"{name} is told to lead")
             centre.lead()
 
-    def heal(self) -> None:
-        self._healed_s = self._loop.time()
+    def set_maintenance(self, *, on: bool) -> None:
+        self.history.note("fault", f"maintenance is {'on' if on else 'off'}")
+        self.witness.set_maintenance(on=on)
+
+    def restore(self) -> None:
         for edge, state in self.network.edges.items():
             self.network.mend(*edge)
             state.heal()
@@ -160,7 +168,13 @@ class World:
             self.start(node.name)
         for centre in self.centres.values():
             centre.faults.heal()
+        self.set_maintenance(on=False)
+        self.history.note("fault", "none any more")
+
+    def heal(self) -> None:
+        self.restore()
         self.history.add(Healed())
+        self._healed_s = self._loop.time()
         self.clients.load(writes_per_s=_WRITES_PER_S, reads_per_s=_READS_PER_S)
         self._loop.call_later(_POLL_S, self._poll)
 
@@ -170,7 +184,7 @@ class World:
         """Once both are in sync and writes and reads are answered the load ends; once all is applied, the world."""
         if self._converged_s is None and self._in_sync():
             self._converged_s = self._loop.time()
-            self.history.note("world", "both centres are in sync, and writes are acknowledged")
+            self.history.add(Converged())
             self.clients.load(writes_per_s=0, reads_per_s=0)
         if self._converged_s is not None and self._at_rest():
             self.timeline.stop()
@@ -204,6 +218,7 @@ class World:
                 log=tuple(centre.files.ids),
                 applied=tuple(centre.files.applied),
                 log_bytes=len(centre.files.data),
+                backlog_bytes_peak=centre.backlog_bytes_peak,
                 configuration=centre.driver.state.configuration if centre.driver else None,
             )
             for name, centre in self.centres.items()
@@ -217,6 +232,8 @@ class World:
         for name, node in self.nodes.items():
             if node.process is None or node.paused or node.armed:
                 yield f"the process of {name}"
+        if self.witness.maintenance:
+            yield "maintenance"
         for name, centre in self.centres.items():
             if centre.faults.full or centre.faults.fails or centre.faults.stall_s or centre.files.damaged:
                 yield f"the disk of {name}"
@@ -234,6 +251,8 @@ class World:
         )
 
     def _granted(self, decision: Decision) -> None:
+        if not decision.changed:
+            return
         self.told.standing = decision.after.standings[LOG]
         self.history.add(Granted(configuration=self.told.standing, held=self.told.held()))
 
@@ -242,15 +261,27 @@ class WitnessNode(Node):
     def __init__(self, setting: Setting, granted: Callable[[Decision], None]) -> None:
         super().__init__(WITNESS, setting)
         self._files = WitnessFiles(Facts(identity=IDENTITY, standings={LOG: FIRST}), granted)
+        self._server: WitnessServer | None = None
 
     async def main(self, process: Process) -> None:
         setting = self._setting
-        await WitnessServer(
+        self._server = WitnessServer(
             process, self._files, setting.network, self.clock, centres=CENTRES, limits=setting.limits
-        ).run()
+        )
+        await self._server.run()
 
     def lost(self, process: Process, *, power_lost: bool) -> None:
-        pass
+        self._server = None
+
+    @property
+    def maintenance(self) -> bool:
+        return self._files.facts.maintenance
+
+    def set_maintenance(self, *, on: bool) -> None:
+        """At once, as if it were on record before; nobody is asked when the witness is down."""
+        self._files.facts = replace(self._files.facts, maintenance=on)
+        if self._server is not None and self.process is not None:
+            self.process.spawn(self._server.set_maintenance(on=on))
 
 
 def _other(name: str) -> str:

@@ -27,13 +27,17 @@ from simulator.world.checkers import (
     SAFETY,
     Check,
     acknowledged_entries_survive,
+    at_most_one_change_of_leader_a_fault,
     clients_were_told_the_truth,
     configurations_never_go_back,
     converges_after_healing,
+    converges_within,
     cut_tails_were_never_acknowledged,
     findings,
+    in_sync_at,
     leaders_change,
     logs_end_as_acknowledged,
+    logs_stay_small,
     longest_pause_s,
     no_acknowledgement_alone_before_the_grant,
     no_change_of_configuration,
@@ -41,6 +45,7 @@ from simulator.world.checkers import (
     nothing_breaks,
     one_chain,
     one_leader_per_epoch,
+    queues_stay_bounded,
     role_changes,
     strong_reads_go_on_after_healing,
     strong_reads_miss_nothing,
@@ -56,6 +61,7 @@ from simulator.world.faults import (
     Heal,
     Kill,
     Load,
+    Maintenance,
     Mend,
     Pause,
     Resume,
@@ -68,11 +74,13 @@ from simulator.world.history import (
     Applied,
     Broken,
     Committed,
+    Converged,
     Copy,
     Ended,
     Granted,
     Halted,
     History,
+    Injected,
     Noted,
     Read,
     Record,
@@ -266,6 +274,14 @@ def test_hand_over_to_a_dead_standby_is_called_off() -> None:
     assert acknowledged_by(history, "ops", from_s=5, until_s=8) > 50
 
 
+def test_nobody_is_suspected_during_maintenance() -> None:
+    """Goal: planned work on a leader changes no role until maintenance is over. Method: switch it on, kill the leader,
+    switch it off three seconds later."""
+    history = play(at_s(1, Maintenance(on=True)), at_s(2, Kill("ops")), at_s(5, Maintenance(on=False)), at_s(8, Heal()))
+    assert [when_s > 5 for when_s, one in history.of(Granted) if one.configuration.epoch == 2][:1] == [True]
+    must(writes_resume(5, 5 + GONE_S), history)
+
+
 def test_roles_do_not_flap() -> None:
     """Goal: after a change of leader silence makes no other one at once. Method: the leader is isolated and comes back;
     then its successor is paused. Only when the hold-down is over does it change back."""
@@ -351,6 +367,23 @@ def test_leader_that_starts_again_takes_nobody_back_too_early(seed: int) -> None
     )
     assert findings(history, (*SAFETY, *LIVENESS)) == []
     assert acknowledged_by(history, "ops", from_s=3.5, until_s=4) > 2
+
+
+def test_leader_that_is_alone_can_be_read_after_a_start() -> None:
+    """Goal: what it acknowledged before is read, even if nobody writes any more. Method: the standby is dead, the
+    leader is killed with a store that is behind and starts again; only reads come."""
+    history = World(1, pace=AT_ONCE).run(
+        at_s(0, Load(writes_per_s=50)),
+        at_s(0.5, Stall("ops", 0.0, apply_s=1.5)),
+        at_s(2, Kill("ecc")),
+        at_s(4, Load(reads_per_s=10)),
+        at_s(4.1, Kill("ops")),
+        at_s(4.2, Start("ops")),
+        at_s(9, Heal()),
+        until_s=40,
+    )
+    assert findings(history, (*SAFETY, *LIVENESS)) == []
+    assert any(4.2 < when_s < 9 and one.seen_lsn > 150 for when_s, one in history.of(Read))
 
 
 # --- Rules that must hold -------------------------------------------------------------------------------------------
@@ -503,6 +536,12 @@ def uneven(ended: Ended) -> Ended:
     return replace(ended, copies=(ended.copies[0], shorter(ended.copies[1])))
 
 
+def swollen(ended: Ended) -> Ended:
+    return replace(
+        ended, copies=tuple(replace(one, log_bytes=1 << 30, backlog_bytes_peak=1 << 30) for one in ended.copies)
+    )
+
+
 def spoilt(entries: tuple[EntryId, ...]) -> tuple[EntryId, ...]:
     return (*entries[:-1], other(entries[-1]))
 
@@ -548,6 +587,12 @@ BLIND: Final[list[tuple[Check, Callable[[], History]]]] = [
     (converges_after_healing, lambda: edited(uneven, Ended)),
     (writes_go_on_after_healing, lambda: without(Wrote, began_from_s=3)),
     (strong_reads_go_on_after_healing, lambda: without(Read, began_from_s=3)),
+    (at_most_one_change_of_leader_a_fault, lambda: edited(lambda one: None, Injected)),
+    (logs_stay_small, lambda: edited(swollen, Ended)),
+    (queues_stay_bounded(LIMITS, 100), lambda: edited(swollen, Ended)),
+    (converges_within(0.01), sound),
+    (converges_within(0.1), lambda: edited(lambda one: None, Converged)),
+    (in_sync_at(2.9), sound),
     (leaders_change(0), sound),
     (no_change_of_configuration, sound),
     (writes_resume(2, 2.01), sound),
