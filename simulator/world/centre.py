@@ -65,6 +65,7 @@ class Centre(Node):
         self.faults = DiskFaults()
         self.driver: WatchedDriver | None = None
         self.backlog_bytes_peak = 0
+        self._orders = 0
         self._requests: dict[Request, None] = {}
         self._world = world
         self._commit_seen = 0
@@ -124,7 +125,7 @@ class Centre(Node):
                 await self.clock.sleep(_WITNESS_RETRY_S)
 
     def lost(self, process: Process, *, power_lost: bool) -> None:
-        self.driver = None
+        self.driver, self._orders = None, 0
         self.files.crash(self._setting.rng, power_lost=power_lost)
         requests, self._requests = self._requests, {}
         for request in requests:
@@ -144,10 +145,18 @@ class Centre(Node):
             return
 
         async def carry_out() -> None:
+            self._orders += 1
             done = await order(driver)
+            self._orders -= 1
             self._setting.history.note(self.name, "has done what it was told" if done else "could not do it")
 
         process.loop.call_soon(lambda: process.spawn(carry_out()))
+
+    def settled_on(self, configuration: Configuration) -> bool:
+        """Whether it knows that this stands, and neither asks for another nor does what it was told."""
+        if self.driver is None or self._orders:
+            return False
+        return self.driver.state.configuration == configuration and self.driver.state.pending is None
 
     # --- Watching -----------------------------------------------------------------------------------------------
 

@@ -289,6 +289,14 @@ def strong_reads_go_on_after_healing(history: History) -> list[Finding]:
     return []
 
 
+def nothing_changes_once_converged(history: History) -> list[Finding]:
+    """What is at rest stays so: no configuration changes after convergence."""
+    converged_s = next((at_s for at_s, _ in history.of(Converged)), float("inf"))
+    return [
+        Finding(at_s=at_s, text=name_of(one.configuration)) for at_s, one in history.of(Granted) if at_s > converged_s
+    ]
+
+
 def at_most_one_change_of_leader_a_fault(history: History) -> list[Finding]:
     """An operator's order counts as one, too."""
     faults = sum(1 for _ in history.of(Injected))
@@ -329,6 +337,7 @@ LIVENESS: Final[tuple[Check, ...]] = (
     converges_after_healing,
     writes_go_on_after_healing,
     strong_reads_go_on_after_healing,
+    nothing_changes_once_converged,
     at_most_one_change_of_leader_a_fault,
 )
 

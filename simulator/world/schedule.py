@@ -79,6 +79,8 @@ _RESUME_S: Final = 0.6
 _RECOVERED_S: Final = 2.0
 _CONVERGED_S: Final = 5.0
 _AT_REST_S: Final = 5.0
+_CALM_S: Final = 3.0
+_CALM_OF_TEN: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +92,12 @@ class Schedule:
     pace: Pace
     events: tuple[Event, ...]
     until_s: float
+    calm_s: float
     checks: tuple[Check, ...]
 
     def run(self) -> History:
-        return World(self.seed, limits=self.limits, pace=self.pace).run(*self.events, until_s=self.until_s)
+        world = World(self.seed, limits=self.limits, pace=self.pace, calm_s=self.calm_s)
+        return world.run(*self.events, until_s=self.until_s)
 
 
 def schedule(seed: int) -> Schedule:
@@ -178,6 +182,7 @@ def _schedule(
         pace=pace or Pace(),
         events=(*before, (healed_s, Heal())),
         until_s=healed_s + _CONVERGED_S + _AT_REST_S,
+        calm_s=_CALM_S if seed % _EVERY < _CALM_OF_TEN else 0.0,
         checks=(*always, *checks, *LIVENESS, converges_within(_CONVERGED_S)),
     )
 

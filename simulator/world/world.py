@@ -49,9 +49,16 @@ class Pace:
 
 
 class World:
-    """`centres` and `nodes` are keyed by name."""
+    """`centres` and `nodes` are keyed by name. `calm_s`: how long it is still watched once it has converged."""
 
-    def __init__(self, seed: int, *, limits: ReplicationLimits | None = None, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        limits: ReplicationLimits | None = None,
+        pace: Pace | None = None,
+        calm_s: float = 0.0,
+    ) -> None:
         rng = random.Random(f"world {seed}")
         self.timeline = Timeline()
         self._loop = self.timeline.new_loop()
@@ -78,6 +85,7 @@ class World:
         )
         self._draw(pace or Pace(), rng)
         self._healed_s = 0.0
+        self._calm_s = calm_s
         self._converged_s: float | None = None
 
     def run(self, *events: Event, until_s: float) -> History:
@@ -186,19 +194,18 @@ class World:
             self._converged_s = self._loop.time()
             self.history.add(Converged())
             self.clients.load(writes_per_s=0, reads_per_s=0)
-        if self._converged_s is not None and self._at_rest():
+        if self._converged_s is not None and self._loop.time() - self._converged_s >= self._calm_s and self._at_rest():
             self.timeline.stop()
         else:
             self._loop.call_later(_POLL_S, self._poll)
 
     def _in_sync(self) -> bool:
+        """And nothing that was begun before may still change that."""
         return (
             self.standing.in_sync == set(CENTRES)
             and min(self.clients.newest_acknowledged_s, self.clients.newest_answered_s) >= self._healed_s
-            and all(
-                centre.driver is not None and centre.driver.state.configuration == self.standing
-                for centre in self.centres.values()
-            )
+            and not any(self.network.calls_under_way.values())
+            and all(centre.settled_on(self.standing) for centre in self.centres.values())
         )
 
     def _at_rest(self) -> bool:

@@ -43,6 +43,7 @@ from simulator.world.checkers import (
     no_change_of_configuration,
     nothing_applied_is_cut,
     nothing_breaks,
+    nothing_changes_once_converged,
     one_chain,
     one_leader_per_epoch,
     queues_stay_bounded,
@@ -536,6 +537,11 @@ def uneven(ended: Ended) -> Ended:
     return replace(ended, copies=(ended.copies[0], shorter(ended.copies[1])))
 
 
+def restless() -> History:
+    """Its last change of configuration comes once more after it has converged."""
+    return with_record(list(sound().of(Granted))[-1][1])
+
+
 def swollen(ended: Ended) -> Ended:
     return replace(
         ended, copies=tuple(replace(one, log_bytes=1 << 30, backlog_bytes_peak=1 << 30) for one in ended.copies)
@@ -588,6 +594,7 @@ BLIND: Final[list[tuple[Check, Callable[[], History]]]] = [
     (writes_go_on_after_healing, lambda: without(Wrote, began_from_s=3)),
     (strong_reads_go_on_after_healing, lambda: without(Read, began_from_s=3)),
     (at_most_one_change_of_leader_a_fault, lambda: edited(lambda one: None, Injected)),
+    (nothing_changes_once_converged, restless),
     (logs_stay_small, lambda: edited(swollen, Ended)),
     (queues_stay_bounded(LIMITS, 100), lambda: edited(swollen, Ended)),
     (converges_within(0.01), sound),
