@@ -138,6 +138,9 @@ class End:
         """The machine lost its power: nobody hears anything."""
         self._break("no power")
 
+    def reset(self) -> None:
+        self._break("reset on the way")
+
     def drained(self) -> None:
         """The other side has read something."""
         if self._writers and self._outgoing.unread_bytes <= WINDOW_BYTES:

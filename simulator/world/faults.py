@@ -129,6 +129,19 @@ class Mend:
         world.network.mend(target, source)
 
 
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """All connections between two nodes end, and may be opened again at once."""
+
+    source: str
+    target: str
+
+    def do(self, world: "World") -> None:
+        source, target = world.named(self.source), world.named(self.target)
+        world.injected("reset", f"connections between {source} and {target} are reset")
+        world.network.reset(source, target)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worsen:
     """One direction becomes slow and loses messages. Without arguments it is as good as new."""

@@ -99,6 +99,14 @@ class Network:
         for arrive in kept:
             self.at(self.now_s + _LATE_S_MAX * self.rng.random(), arrive)
 
+    def reset(self, left: str, right: str) -> None:
+        """Ends all connections between two nodes, as a router that forgot them does: both sides learn of it at once."""
+        process = self.machines[left].process
+        for end in list(process.ends) if process is not None else []:
+            if end.other is not None and end.other.place == right:
+                end.other.reset()
+                end.reset()
+
     def process_ended(self, process: Process, *, power_lost: bool) -> None:
         """The kernel closes what the process had open."""
         for end in list(process.ends):

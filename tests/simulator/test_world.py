@@ -6,7 +6,11 @@ Method: thousands of schedules, each judged by all checkers; written scenarios f
 for every checker a history that it must find wrong, for every rule that says "must" a core without it.
 """
 
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -147,6 +151,45 @@ def test_a_seed_is_one_history(seed: int) -> None:
     first, second = schedule(seed).run(), schedule(seed).run()
     assert first.digest() == second.digest()
     assert schedule(seed + 100).run().digest() != first.digest()
+
+
+@pytest.mark.parametrize("hashing", ["1", "2"])
+def test_a_seed_is_one_history_in_any_process(hashing: str) -> None:
+    """Method: the command line in a process with other hashes of strings, against this one."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "simulator.world", "--seed", "71"],
+        env={**os.environ, "PYTHONHASHSEED": hashing},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == schedule(71).run().transcript() + "\n"
+
+
+def test_command_line_counts_what_it_did() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "simulator.world", "--seeds", "0..30", "--jobs", "1", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    counted = json.loads(shown.stdout)
+    assert counted["schedules"] == 30
+    assert counted["violation"] == ""
+    assert counted["acknowledged"] > 100
+    assert sum(counted["faults"].values()) > 30
+
+
+def test_a_violation_is_told_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: whoever sees a failure can look at it again. Method: a core that loses entries; the campaign stops at the
+    seed that shows it, with property, seed, command and transcript."""
+    monkeypatch.setattr(leader, "_joins", lambda state, role: False)
+    tally = run_all(range(40), jobs=1)
+    assert tally.schedules < 40
+    first, second, *transcript = tally.violation.splitlines()
+    assert first.startswith(converges_after_healing.__name__)
+    assert f"python -m simulator.world --seed {tally.schedules - 1}" in second
+    assert len(transcript) > 10
 
 
 # --- Processes ------------------------------------------------------------------------------------------------------
