@@ -189,7 +189,10 @@ class World:
     # --- Healing ------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """Once both are in sync and writes and reads are answered the load ends; once all is applied, the world."""
+        """Once both are in sync and writes and reads are answered the load ends; once all is applied, the world.
+        Operators look after a centre that refuses its disk only after they healed the rest."""
+        for name in CENTRES:
+            self.start(name)
         if self._converged_s is None and self._in_sync():
             self._converged_s = self._loop.time()
             self.history.add(Converged())
