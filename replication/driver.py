@@ -54,7 +54,7 @@ from replication.observation import LogReport, View
 from replication.ports import Clock, Disk, Link, Witness
 from replication.proofs import Proofs
 from replication.queues import LsnWaiters, Proposals, Shipments
-from replication.standing import blocked, report
+from replication.standing import blocked, reason_to_ask, report
 from replication.suspicion import Suspicion
 from replication.tail import Tail
 
@@ -336,7 +336,7 @@ class Driver:
             case Commit():
                 self._committed(effect.lsn)
             case AskWitness():
-                self._to_ask = effect.configuration, self._reason_of(effect.configuration)
+                self._to_ask = effect.configuration, reason_to_ask(self.state, effect.configuration, self._reason)
                 self._ask_due.set()
             case Proved():
                 self._proofs.proved(effect.probe)
@@ -358,14 +358,6 @@ class Driver:
                 self._step(Connected())
             self._begin_epoch()
         self._changed()
-
-    def _reason_of(self, asked: Configuration) -> str:
-        """For the witness's history."""
-        if asked.in_sync > self.state.configuration.in_sync:
-            return f"{self.state.peer} holds everything again"
-        if asked.leader != self.state.centre:
-            return f"the disk at {self.state.centre} was lost" if self.state.blank else "handed over"
-        return self._reason
 
     def _queue_write(self, work: Persist | Truncate, size_bytes: int) -> None:
         self._to_write.append(work)

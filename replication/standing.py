@@ -1,6 +1,7 @@
-"""What a replica's state means to others: why it cannot be written, and what the witness is told of it. Pure."""
+"""What a replica's state means to others: why it cannot be written, what the witness is told of it. Pure."""
 
 from replication.core.state import Leader, Replica, members
+from replication.core.types import Configuration
 from replication.observation import LogReport
 
 
@@ -30,3 +31,12 @@ def report(state: Replica) -> LogReport:
         commit_lsn=state.commit_lsn,
         fit=not (state.halted or state.blank),
     )
+
+
+def reason_to_ask(state: Replica, asked: Configuration, alone: str) -> str:
+    """Why a configuration is asked of the witness, for its history; `alone` is why a centre wants to lead alone."""
+    if asked.in_sync > state.configuration.in_sync:
+        return f"{state.peer} holds everything again"
+    if asked.leader != state.centre:
+        return f"the disk at {state.centre} was lost" if state.blank else "handed over"
+    return alone

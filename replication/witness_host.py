@@ -149,7 +149,10 @@ class WitnessHost:
         self._logger.info("centre heard", centre=beat.centre, address=beat.address)
 
     async def _look(self, centre: str, address: str) -> None:
-        if await self._probe(address) and self._book.gone(centre):
+        """Looks again until it is gone or a beat cancels this: a dying process may take connections for a while."""
+        while not await self._probe(address):
+            await self._clock.sleep(self._beat_s)
+        if self._book.gone(centre):
             self._logger.info("centre gone", centre=centre, address=address)
             self._wake(self._book.peer_of(centre))
 
