@@ -3,6 +3,7 @@
 Deliberately absent: retries. A failed write or fsync is the caller's to judge.
 """
 
+import errno
 import os
 import struct
 import zlib
@@ -10,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of a disk that is full: they pass, other errors of a write do not."""
 _CRC: Final = struct.Struct("<I")
 _PARTS_MAX: Final = os.sysconf("SC_IOV_MAX")
 

@@ -7,6 +7,13 @@
     │   ├── LogFullError            the disk is full; nothing was appended, and the log goes on
     │   ├── LogFailedError          a write or fsync failed; the log takes nothing more until it is opened anew
     │   └── EntryNotHeldError       an lsn before the log's first or after its last
+    ├── SegmentError
+    │   ├── SegmentMissingError     there is no such segment where it was looked for
+    │   ├── SegmentDamagedError     bytes that do not have the checksum which names them
+    │   ├── SegmentFullError        the disk is full; nothing was kept, and it may be tried again
+    │   ├── SegmentFailedError      a read, write, fsync or rename failed
+    │   ├── SegmentBusyError        the segment is just being received by somebody else
+    │   └── SegmentTransferError    a transfer between the centres did not come about
     ├── ConfigurationDamagedError   the configuration file cannot be trusted
     └── WitnessError
         ├── WitnessLostError        the witness cannot be asked now, or is one that this centre does not trust
@@ -83,6 +90,53 @@ class EntryNotHeldError(LogError):
 
     def __str__(self) -> str:
         return f"entry {self.lsn} is not in the log, which holds {self.first_lsn} to {self.end_lsn}"
+
+
+class SegmentError(ReplicationError):
+    """`segment_id` is the segment's, `reason` says what happened, and at which place unless it is this one."""
+
+    def __init__(self, segment_id: str, reason: str) -> None:
+        super().__init__(segment_id, reason)
+        self.segment_id = segment_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"segment {self.segment_id}: {self.reason}"
+
+
+class SegmentMissingError(SegmentError):
+    hint = "fetch it from the other centre"
+
+
+class SegmentDamagedError(SegmentError):
+    """Of a segment on disk: it no longer counts as held. Of one that was received: nothing was kept."""
+
+    hint = "fetch it from the other centre again"
+
+
+class SegmentFullError(SegmentError):
+    hint = "free disk space, then try again"
+
+
+class SegmentFailedError(SegmentError):
+    """Nothing partial has the segment's name; whether the whole of it survives a crash is unknown."""
+
+    definite = False
+    hint = "check the disk, then restart the centre"
+
+
+class SegmentBusyError(SegmentError):
+    hint = "try again in a moment"
+
+
+class SegmentTransferError(SegmentError):
+    """Whether the segment arrived is unknown; `segment_id` is empty where none is concerned."""
+
+    definite = False
+    hint = "check that the other centre runs and can be reached, then try again: what arrived is not sent twice"
+
+    def __str__(self) -> str:
+        return super().__str__() if self.segment_id else self.reason
 
 
 class ConfigurationDamagedError(ReplicationError):

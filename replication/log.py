@@ -19,7 +19,6 @@ Opening recovers: `replication.log_recovery` has the rules. Deliberately absent:
 durable; what is being written lives with the caller.
 """
 
-import errno
 import os
 import threading
 from bisect import bisect_right
@@ -28,13 +27,12 @@ from pathlib import Path
 from typing import Final
 
 from replication.core.types import ORIGIN, Entry, EntryId, EpochStart
-from replication.durable import make_directory, replace_file, sync_directory
+from replication.durable import NO_ROOM, make_directory, replace_file, sync_directory
 from replication.errors import EntryNotHeldError, LogError, LogFailedError, LogFullError
 from replication.log_file import FILE_HEADER_BYTES, LogFile
 from replication.log_head import Head, HeadFile
 from replication.log_recovery import Recovery
 
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _COPY_BYTES: Final = 1 << 20
 
 
@@ -307,7 +305,7 @@ class LogFiles:
 
     def _refused(self, error: OSError) -> LogError:
         """For an error before anything counted: a full disk is waited out, any other ends the log's use."""
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             return LogFullError(f"{self._directory}: {error.strerror}")
         return self._failed(error)
 
