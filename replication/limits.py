@@ -35,3 +35,10 @@ class ReplicationLimits:
     # A full disk is tried again after this.
     disk_retry_ms: int = 500
     log_file_bytes_max: int = 64 << 20
+    # Segments under way between the centres at a time, each way, and the largest message that carries a part of one:
+    # one of 4 MiB is no faster and takes twice the memory.
+    segment_transfers_max: int = 4
+    segment_chunk_bytes_max: int = 1 << 20
+    # A step of a transfer that takes longer has failed; a transfer that has not moved on for longer is given up.
+    segment_step_ms_max: int = 10_000
+    segment_stuck_ms_max: int = 30_000

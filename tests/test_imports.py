@@ -20,6 +20,7 @@ MAY_IMPORT_GENERATED = (
     "hub.service",
     "hub.client",
     "hub.query.flight",
+    "replication.segment_transport",
     "replication.transport",
     "replication.wire",
     "replication.witness_client",
