@@ -59,6 +59,7 @@ from replication.suspicion import Suspicion
 from replication.tail import Tail
 
 _HAND_OVER_POLL_S: Final = 0.005
+_WANTED_BEATS: Final = 2
 
 Apply = Callable[[str, Sequence[Entry]], Awaitable[None]]
 """Applies committed entries of the named log, in order, each exactly once over any crash."""
@@ -104,6 +105,7 @@ class Driver:
         self._written_lsn = replica.end.lsn
         self._shipments = Shipments()
         self._to_ask: tuple[Configuration, str] | None = None
+        self._wanted_s = 0.0
         self._proposals = Proposals()
         self._waiting_for_applied = LsnWaiters()
         self._write_due = asyncio.Event()
@@ -337,6 +339,7 @@ class Driver:
                 self._committed(effect.lsn)
             case AskWitness():
                 self._to_ask = effect.configuration, reason_to_ask(self.state, effect.configuration, self._reason)
+                self._wanted_s = self._clock.now_s()
                 self._ask_due.set()
             case Proved():
                 self._proofs.proved(effect.probe)
@@ -452,11 +455,14 @@ class Driver:
                 await self._clock.sleep(max(0.0, self._limits.apply_interval_ms / 1000 - spent_s))
 
     async def _asker(self) -> None:
-        """One request at a time; only the newest matters."""
+        """One request at a time; only the newest matters. What is still wanted is asked for at every heartbeat: a
+        request that waited for the one before and is older than that is wanted no more."""
         while True:
             await self._ask_due.wait()
             self._ask_due.clear()
             assert self._to_ask is not None, "asked for nothing"
+            if self._clock.now_s() - self._wanted_s > _WANTED_BEATS * self._limits.heartbeat_ms / 1000:
+                continue
             try:
                 stands = await self._witness.compare_and_swap(self.state.log, *self._to_ask)
             except WitnessError as error:
@@ -469,8 +475,7 @@ class Driver:
         while True:
             await self._clock.sleep(self._limits.heartbeat_ms / 1000)
             self._suspicion.tick(self._clock.now_s())
-            if not self._shipments:
-                self._step(Tick())
+            self._step(Tick())
             self._suspect()
 
     # --- Small helpers ------------------------------------------------------------------------------------------

@@ -67,9 +67,6 @@ class Shipments:
     def __init__(self) -> None:
         self._next: Ship | None = None
 
-    def __bool__(self) -> bool:
-        return self._next is not None
-
     def add(self, ship: Ship) -> None:
         """A range that continues the queued one is joined to it; any other replaces it: the leader rewound."""
         queued = self._next
