@@ -318,6 +318,23 @@ def test_hand_over_to_a_dead_standby_is_called_off() -> None:
     assert acknowledged_by(history, "ops", from_s=5, until_s=8) > 50
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_hand_over_that_was_called_off_is_not_asked_for_any_more(seed: int) -> None:
+    """Goal: what an operator was told stays so. Method: the witness has no power until the hand-over was called off,
+    while a request still waits for its time-out; then it is back, and nothing changes."""
+    called_off_s = 2 + LIMITS.hand_over_ms_max / 1000
+    history = World(seed, pace=AT_ONCE).run(
+        LOAD,
+        at_s(1, Kill(WITNESS, power=True)),
+        at_s(2, HandOver()),
+        at_s(called_off_s + 0.02, Start(WITNESS)),
+        at_s(7, Heal()),
+        until_s=40,
+    )
+    assert findings(history, (*SAFETY, *LIVENESS)) == []
+    must(no_change_of_configuration, history)
+
+
 def test_nobody_is_suspected_during_maintenance() -> None:
     """Goal: planned work on a leader changes no role until maintenance is over. Method: switch it on, kill the leader,
     switch it off three seconds later."""
