@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import Annotated, Final
@@ -58,7 +59,9 @@ def up(city: CityOption = DEFAULT_CITY, data: DataOption = None) -> None:
     topology = city_of(city, data)
     topology.data.mkdir(parents=True, exist_ok=True)
     arguments = ["--city", str(city), *(["--data", str(data)] if data else [])]
-    signal.signal(signal.SIGTERM, _interrupt)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: _interrupt(stopping))
     children = {name: _start(name, arguments, topology) for name in (_WITNESS, *topology.centres)}
     try:
         _wait_until_listening(children[_WITNESS], topology)
@@ -68,7 +71,7 @@ def up(city: CityOption = DEFAULT_CITY, data: DataOption = None) -> None:
             out.print(f"{name}  grpc {centre.grpc}  metrics http://{centre.http}/metrics", highlight=False)
         out.print(f"{_WITNESS}  grpc {topology.witness.grpc}", highlight=False)
         out.print(f"data and log files in {topology.data}; Ctrl-C stops", highlight=False)
-        _watch(children, arguments, topology)
+        _watch(children, arguments, topology, stopping)
     finally:
         _stop(children)
 
@@ -157,9 +160,10 @@ def _check_alive(name: str, child: subprocess.Popen[bytes], topology: City) -> N
         )
 
 
-def _watch(children: dict[str, subprocess.Popen[bytes]], arguments: list[str], topology: City) -> None:
-    while True:
-        time.sleep(_RESTART_S)
+def _watch(
+    children: dict[str, subprocess.Popen[bytes]], arguments: list[str], topology: City, stopping: threading.Event
+) -> None:
+    while not stopping.wait(_RESTART_S):
         for name, child in children.items():
             code = child.poll()
             if code is not None:
@@ -168,6 +172,7 @@ def _watch(children: dict[str, subprocess.Popen[bytes]], arguments: list[str], t
                     raise UnavailableError(f"{name} ended with code {code}", hint=f"see {log}")
                 err.print(f"{name} died (code {code}) and is started again; see {log}", style="yellow")
                 children[name] = _start(name, arguments, topology)
+    raise KeyboardInterrupt
 
 
 def _stop(children: dict[str, subprocess.Popen[bytes]]) -> None:
@@ -183,5 +188,7 @@ def _stop(children: dict[str, subprocess.Popen[bytes]]) -> None:
             child.wait()
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _interrupt(stopping: threading.Event) -> None:
+    """The exception alone is not enough: raised in a callback of another library, it would be swallowed there."""
+    stopping.set()
     raise KeyboardInterrupt

@@ -55,7 +55,10 @@ class Drill:
         self.until(lambda: self.log(centre).role == "leader")
 
     def both_in_sync(self) -> None:
-        self.until(lambda: all(self.log(centre).in_sync == sorted(CENTRES) for centre in CENTRES))
+        """Of both logs: a second fault before that would be a double failure."""
+        self.until(
+            lambda: all(self.log(centre, name).in_sync == sorted(CENTRES) for centre in CENTRES for name in CENTRES)
+        )
 
     def writes_go_on(self) -> None:
         before = self.load.acknowledged

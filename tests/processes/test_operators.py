@@ -289,7 +289,7 @@ def test_failover_that_loses_entries(own_city: CityProcesses) -> None:
         alone = operator.writes(5, 2)
         (recovery, *_) = json.loads(operator.does("validate", "--json")[1])["recovery"]
         assert recovery["reason"] == "ecc is not in sync"
-        assert recovery["loss_entries"] == len(alone)
+        assert recovery["loss_entries"] >= len(alone)
         time.sleep(0.3)  # The witness hears of it with the next beats.
         own_city.kill("ops")
         own_city.start("ecc")
