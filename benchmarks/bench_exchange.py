@@ -24,8 +24,8 @@ from simulator.drill.topology import PROCESSES
 
 SIZES: Final[dict[str, dict[str, Any]]] = {
     "smoke": {"streams": 4, "in_flight": 8, "rows": 10, "seconds": 2.0, "warm_up_seconds": 0.5, "seed": 1},
-    "quick": {"streams": 16, "in_flight": 8, "rows": 10, "seconds": 10.0, "warm_up_seconds": 3.0, "seed": 1},
-    "full": {"streams": 16, "in_flight": 8, "rows": 10, "seconds": 60.0, "warm_up_seconds": 5.0, "seed": 1},
+    "quick": {"streams": 16, "in_flight": 12, "rows": 10, "seconds": 10.0, "warm_up_seconds": 3.0, "seed": 1},
+    "full": {"streams": 16, "in_flight": 12, "rows": 10, "seconds": 60.0, "warm_up_seconds": 5.0, "seed": 1},
 }
 _BATCHES: Final = 512
 
