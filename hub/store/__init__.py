@@ -2,4 +2,7 @@
 
 `changes` gathers what a group of entries does to each data set, `store` carries it out in one transaction, `tables`
 has the SQL, `digest` compares two stores.
+
+Bulk data becomes segments: `encoder` makes a Parquet file of rows, in the `encodings` that its values call for, and
+`segment` describes it for the log that names it.
 """
