@@ -48,6 +48,39 @@ class IngestLimits(_Model):
     disk_free_bytes_min: int = Field(default=512 << 20, ge=0)
 
 
+class SegmentLimits(_Model):
+    # A segment that is made of what an agency sends, or of hot rows.
+    rows_max: int = Field(default=2_000_000, gt=0)
+    bytes_max: int = Field(default=256 << 20, gt=0)
+    # Bulk exchanges that are taken in at a time, over all logs, and threads that encode. More wait.
+    exchanges_max: int = Field(default=4, gt=0)
+    encoder_threads: int = Field(default=2, gt=0)
+    rejected_rows_max: int = Field(default=10_000, gt=0)
+    # A Parquet file that is sent, as it lies in memory.
+    file_bytes_max: int = Field(default=512 << 20, gt=0)
+
+
+class UpkeepLimits(_Model):
+    # How often the leader of a log looks for what is due, and each centre for what is missing.
+    look_ms: int = Field(default=1000, gt=0)
+    # Hot rows of a data set are sealed into segments when there are this many, or by age when there are enough of them.
+    seal_rows: int = Field(default=1_000_000, gt=0)
+    seal_age_s: float = Field(default=600.0, gt=0)
+    seal_rows_min: int = Field(default=10_000, gt=0)
+    # Segments are merged `compact_fan_in` at a time into ones of at most this many rows, and bytes in memory.
+    compact_fan_in: int = Field(default=8, gt=1)
+    compact_rows_max: int = Field(default=16_000_000, gt=0)
+    compact_bytes: int = Field(default=64 << 20, gt=0)
+    compact_memory_bytes_max: int = Field(default=512 << 20, gt=0)
+    # While bulk exchanges come in, compaction waits until so many segments of a data set are to be merged.
+    compact_debt_max: int = Field(default=1000, gt=0)
+    # Of the time, at most this share is spent on compaction; and of the disk, this rate on scrubbing.
+    compact_share: float = Field(default=0.5, gt=0, le=1)
+    scrub_bytes_per_s: int = Field(default=16 << 20, gt=0)
+    # Files that no entry ever named are removed after this.
+    orphan_s: float = Field(default=3600.0, gt=0)
+
+
 class QueryLimits(_Model):
     rows_max: int = Field(default=100_000_000, gt=0)
     time_s_max: float = Field(default=300.0, gt=0)
@@ -87,6 +120,8 @@ class City(_Model):
     witness: WitnessPlace = WitnessPlace()
     replication: ReplicationLimits = ReplicationLimits()
     ingest: IngestLimits = IngestLimits()
+    segments: SegmentLimits = SegmentLimits()
+    upkeep: UpkeepLimits = UpkeepLimits()
     query: QueryLimits = QueryLimits()
     store: StoreLimits = StoreLimits()
     readiness: ReadinessLimits = ReadinessLimits()

@@ -20,17 +20,20 @@ import grpc
 import psutil
 import structlog
 
+from hub.arrivals import Arrivals
 from hub.catalogue.change import check_change
 from hub.catalogue.contract import Contract
 from hub.catalogue.load import builtin_contracts, contract_to_json
 from hub.config import CENTRES, City
 from hub.errors import ConfigurationError, ContractError, HubError, NotLeaderError, UnavailableError
 from hub.ingest.admission import Admission
+from hub.ingest.bulk import Segmenter
 from hub.ingest.exchange import Receipt
 from hub.ingest.producers import Sequences
 from hub.query.run import Limits, RunningQuery, prepare
 from hub.reporting import Reporter
 from hub.roles import Roles
+from hub.service.bulk import BulkServicer
 from hub.service.catalogue import CatalogueServicer
 from hub.service.exchanges import ExchangeServicer
 from hub.service.operations import OperationsServicer
@@ -40,12 +43,17 @@ from hub.service.server import Server
 from hub.status import CentreStatus, Digest, Leadership, StoreStatus
 from hub.store.store import Store
 from hub.telemetry import CentreCollector, serve_metrics
+from hub.upkeep.arrange import Arranger
+from hub.upkeep.plan import compaction_debt
+from hub.upkeep.repair import Keeper
 from replication.core.state import recover
 from replication.core.types import Configuration, Entry, Kind
 from replication.disk import FileDisk
 from replication.driver import Driver
 from replication.errors import NotLeadingError, ReplicationError, WitnessError
 from replication.observation import LogReport, View
+from replication.segment_transport import SegmentPeer, SegmentServicer
+from replication.segments import SegmentFiles
 from replication.transport import CHANNEL_OPTIONS, GrpcLink, ReplicationServicer
 from replication.witness_client import CHANNEL_OPTIONS as WITNESS_CHANNEL_OPTIONS
 from replication.witness_client import WitnessLink
@@ -54,6 +62,8 @@ _HOME_EACH: Final = "each"
 _CONTRACTS_RETRY_S: Final = 0.2
 _WAITING_LOGGED_S: Final = 5.0
 _WITNESS_RETRY_S: Final = 0.1
+# A connection of its own: what is sent in bulk must not stand before a log's messages.
+_BULK_OPTIONS: Final = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
 
 
 class SystemClock:
@@ -87,14 +97,25 @@ class Node:
         """Serves until cancelled. Raises HubError or ReplicationError when it cannot start or go on."""
         self._folder.mkdir(parents=True, exist_ok=True)
         limits = self._city.store
+        self._files = SegmentFiles.open(self._folder / "segments")
         self._store = Store.open(
             self._folder / "store.duckdb",
+            self._files,
             memory_bytes_max=limits.memory_bytes_max,
             threads=limits.threads,
             temp_bytes_max=limits.temp_bytes_max,
         )
         self._channel = grpc.aio.insecure_channel(self._city.centres[self._peer].grpc, options=CHANNEL_OPTIONS)
+        bulk_channel = grpc.aio.insecure_channel(self._city.centres[self._peer].grpc, options=_BULK_OPTIONS)
         to_witness = grpc.aio.insecure_channel(self._city.witness.grpc, options=WITNESS_CHANNEL_OPTIONS)
+        self._segments = SegmentPeer(bulk_channel, limits=self._city.replication)
+        self._arrivals = Arrivals(self._files, self._segments, applied_lsn=lambda log: self._drivers[log].applied_lsn)
+        self._segmenter = Segmenter(
+            self._files,
+            self._segments,
+            limits=self._city.segments,
+            pushes=lambda log: self._drivers[log].relies_on_peer,
+        )
         try:
             for log in CENTRES:
                 self._open_disk(log)
@@ -110,11 +131,22 @@ class Node:
                 limits=self._city.replication,
             )
             self._reporter = Reporter(self._drivers, self._witness)
+            self._keeper = Keeper(
+                self._store,
+                self._files,
+                self._segments,
+                self._arrivals,
+                reopen=self._reopen,
+                limits=self._city.upkeep,
+            )
             self._roles = Roles(self._centre, self._peer, self._drivers, self._led, self._witness)
             await self._serve(ready)
         finally:
-            await self._channel.close()
-            await to_witness.close()
+            await self._arrivals.close()
+            for channel in (self._channel, bulk_channel, to_witness):
+                await channel.close()
+            self._segmenter.close()
+            self._segments.close()
             for disk in self._disks.values():
                 disk.close()
             self._applying.shutdown()
@@ -229,6 +261,7 @@ class Node:
             clock=SystemClock(),
             witness=self._witness,
             apply=self._apply,
+            take=lambda entries: self._arrivals.take(log, entries),
             limits=city.replication,
             changed=lambda: self._roles_changed(log),
             first_probe=secrets.randbits(62),
@@ -244,6 +277,17 @@ class Node:
             limits=city.ingest,
             disk_free_bytes=self._disk_free_bytes,
             address_of=lambda name: city.centres[name].grpc,
+            claim=lambda lsn, ids: self._arrivals.claim(log, lsn, ids),
+        )
+
+    def _arranger(self, log: str) -> Arranger:
+        return Arranger(
+            self._drivers[log],
+            self._store,
+            self._files,
+            self._segmenter,
+            claim=self._arrivals.claim,
+            limits=self._city.upkeep,
         )
 
     def _roles_changed(self, log: str) -> None:
@@ -264,6 +308,8 @@ class Node:
                     tasks.create_task(driver.run())
                     tasks.create_task(self._links[log].run(driver))
                     tasks.create_task(self._admissions[log].run())
+                    tasks.create_task(self._arranger(log).run())
+                tasks.create_task(self._keeper.run())
                 await server.start()
                 tasks.create_task(self._put_builtin_contracts_in_force())
                 own = self._city.centres[self._centre]
@@ -306,10 +352,12 @@ class Node:
         server = Server(
             own.grpc,
             exchanges=self._exchanges,
+            bulk=BulkServicer(self._admissions, self._store.contracts, self._segmenter),
             queries=self._queries,
             catalogue=CatalogueServicer(self),
             operations=OperationsServicer(self, self._roles),
             replication=ReplicationServicer(self._centre, self._peer, self._links, self._drivers),
+            segments=SegmentServicer(self._files, limits=self._city.replication),
         )
         metrics, _ = serve_metrics(own.http, CentreCollector(self.status, self._counts))
         return server, metrics
@@ -368,6 +416,7 @@ class Node:
         return await asyncio.to_thread(self._store.digests_at_mark, log, lsn)
 
     def status(self) -> CentreStatus:
+        segments = tuple(self._store.manifest().all())
         return CentreStatus(
             centre=self._centre,
             version=version("cityhub"),
@@ -379,6 +428,13 @@ class Node:
                 data_sets=len(self._store.contracts()),
                 streams=self._exchanges.streams,
                 queries=self._queries.running,
+                segments=len(segments),
+                segment_rows=sum(one.rows for one in segments),
+                segment_bytes=sum(one.size_bytes for one in segments),
+                segments_to_compact=compaction_debt(segments, self._city.upkeep),
+                segments_missing=len(self._keeper.missing()),
+                segments_damaged=self._keeper.damaged,
+                segments_repaired=self._keeper.repaired,
                 resident_bytes=psutil.Process().memory_info().rss,
             ),
             witness=self._reporter.witness(),
@@ -388,6 +444,9 @@ class Node:
 
     async def _apply(self, log: str, entries: Sequence[Entry]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._applying, self._store.apply, log, entries)
+
+    async def _reopen(self, data_sets: Collection[str]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._applying, self._store.reopen, data_sets)
 
     async def _accepted(self, log: str) -> Sequences:
         """In the thread that applies, which also changes them."""

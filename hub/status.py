@@ -38,12 +38,22 @@ class LogStatus(BaseModel):
 
 
 class StoreStatus(BaseModel):
+    """`segments_to_compact`: small ones that wait to be merged; `segments_missing`: named and not held here now;
+    `segments_damaged` and `segments_repaired` count since the start."""
+
     store_bytes: int
     disk_free_bytes: int
     data_sets: int
     streams: int
     queries: int
     resident_bytes: int
+    segments: int = 0
+    segment_rows: int = 0
+    segment_bytes: int = 0
+    segments_to_compact: int = 0
+    segments_missing: int = 0
+    segments_damaged: int = 0
+    segments_repaired: int = 0
 
 
 class WitnessStatus(BaseModel):

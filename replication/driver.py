@@ -12,6 +12,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, assert_never
 
 import structlog
@@ -65,6 +66,11 @@ Apply = Callable[[str, Sequence[Entry]], Awaitable[None]]
 """Applies committed entries of the named log, in order, each exactly once over any crash."""
 
 
+Take = Callable[[Sequence[Entry]], int]
+"""How many of these entries, received in this order, this centre may hold now. The others are passed over as if they
+had been lost on the way: the leader sends them again."""
+
+
 class Driver:
     """One replica in action. Made in the event loop that runs it; not safe for threads."""
 
@@ -78,6 +84,7 @@ class Driver:
         witness: Witness,
         apply: Apply,
         limits: ReplicationLimits,
+        take: Take = len,
         changed: Callable[[], None] = lambda: None,
         first_probe: int = 1,
     ) -> None:
@@ -92,6 +99,7 @@ class Driver:
         self._clock = clock
         self._witness = witness
         self._apply = apply
+        self._take = take
         self._limits = limits
         self._changed = changed
         self._suspicion = Suspicion(replica.log, limits, clock.now_s())
@@ -131,6 +139,17 @@ class Driver:
     @property
     def takes_proposals(self) -> bool:
         return may_propose(self.state)
+
+    @property
+    def settled(self) -> bool:
+        """Whether this centre leads and has applied all that its leadership began with."""
+        role = self.state.role
+        return isinstance(role, Leader) and self.takes_proposals and self.applied_lsn >= role.inherited_lsn
+
+    @property
+    def relies_on_peer(self) -> bool:
+        """Whether nothing is acknowledged that the peer does not hold."""
+        return self.state.peer in members(self.state)
 
     @property
     def blocked(self) -> str:
@@ -203,7 +222,7 @@ class Driver:
         while not proved:
             if not self.leads or self.state.blank or self.state.configuration.epoch != epoch:
                 raise NotLeadingError(self.state.log, self.state.configuration.leader)
-            if self.state.peer in members(self.state):
+            if self.relies_on_peer:
                 probe, answer = self._proofs.ask()
                 self._step(ProofAsked(probe=probe))
                 proved = await answer
@@ -264,7 +283,8 @@ class Driver:
         self._heard_s = self._clock.now_s()
         self._suspicion.heard(self._heard_s)
         if isinstance(message, Append):
-            self._step(AppendReceived(message=message))
+            taken = message.entries[: self._take(message.entries)] if message.entries else ()
+            self._step(AppendReceived(message=replace(message, entries=taken)))
         else:
             self._step(AckReceived(message=message))
 
@@ -437,7 +457,7 @@ class Driver:
                     commit_lsn=self.state.commit_lsn,
                     entries=entries,
                     probe=self.state.role.probe,
-                    relied_on=self.state.peer in members(self.state),
+                    relied_on=self.relies_on_peer,
                 )
             )
 

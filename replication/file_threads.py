@@ -1,6 +1,8 @@
 """File calls of an event loop, in threads of their own: bulk work takes no thread from anybody else."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,8 +13,11 @@ Arguments = ParamSpec("Arguments")
 
 
 class FileThreads:
-    def __init__(self, threads_max: int, name: str) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=threads_max, thread_name_prefix=name)
+    def __init__(self, threads_max: int, name: str, *, niceness: int = 0) -> None:
+        """`niceness` above 0 lets threads of other work go first where processors are short."""
+        self._pool = ThreadPoolExecutor(
+            max_workers=threads_max, thread_name_prefix=name, initializer=_be_nice, initargs=(niceness,)
+        )
 
     async def run(
         self, call: Callable[Arguments, Result], *arguments: Arguments.args, **options: Arguments.kwargs
@@ -31,3 +36,8 @@ class FileThreads:
     def close(self) -> None:
         """Waits for the calls under way."""
         self._pool.shutdown()
+
+
+def _be_nice(niceness: int) -> None:
+    if niceness:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)  # On Linux a thread has its own.

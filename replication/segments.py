@@ -20,6 +20,7 @@ Deliberately absent: what is in a segment; which ones are needed; the pace of sc
 
 import errno
 import itertools
+import math
 import os
 import re
 import threading
@@ -74,7 +75,7 @@ class SegmentFiles:
     """
 
     def __init__(self, folder: Path, sizes_bytes: dict[str, int]) -> None:
-        self._folder = folder
+        self.folder = folder
         self._sizes_bytes = sizes_bytes
         self._sync_folder = FolderSync(folder)
         self._numbers = itertools.count(1)
@@ -119,7 +120,14 @@ class SegmentFiles:
     def path(self, segment_id: str) -> Path:
         """Where its file lies, or would."""
         assert is_segment_id(segment_id), segment_id
-        return self._folder / (segment_id + _SEGMENT)
+        return self.folder / (segment_id + _SEGMENT)
+
+    def written_s(self, segment_id: str) -> float:
+        """When its file was made, as `time.time` counts; infinity when there is none."""
+        try:
+            return self.path(segment_id).stat().st_mtime
+        except OSError:
+            return math.inf
 
     # --- Writing ------------------------------------------------------------------------------------------------
 
@@ -133,7 +141,7 @@ class SegmentFiles:
         with self._explained(segment_id):
             if self._is_there(segment_id, size_bytes):
                 return segment_id, size_bytes
-            file = StagingFile(self._folder / f"{segment_id}.{next(self._numbers)}{_WRITTEN}", keep=False)
+            file = StagingFile(self.folder / f"{segment_id}.{next(self._numbers)}{_WRITTEN}", keep=False)
             try:
                 file.append(parts)
                 file.sync()
@@ -170,6 +178,10 @@ class SegmentFiles:
             return self._staged_path(segment_id).stat().st_size
         except OSError:
             return 0
+
+    def distrust(self, segment_id: str) -> None:
+        """It does not count as held any more, until it is written or received again."""
+        self._sizes_bytes.pop(segment_id, None)
 
     def delete(self, segment_ids: Collection[str]) -> None:
         """Removes segments, durably on return; those that are not here are no error. Raises SegmentFailedError."""
@@ -220,7 +232,7 @@ class SegmentFiles:
 
     def _staged_path(self, segment_id: str) -> Path:
         assert is_segment_id(segment_id), segment_id
-        return self._folder / (segment_id + _RECEIVED)
+        return self.folder / (segment_id + _RECEIVED)
 
     def _is_there(self, segment_id: str, size_bytes: int) -> bool:
         """Whether the segment is held and its file has the right length: somebody may have touched it."""
@@ -257,7 +269,7 @@ class SegmentFiles:
 
     def _explain(self, segment_id: str, error: OSError) -> SegmentError:
         kind = SegmentFullError if error.errno in NO_ROOM else SegmentFailedError
-        return kind(segment_id, f"{self._folder}: {error.strerror}")
+        return kind(segment_id, f"{self.folder}: {error.strerror}")
 
     def _damaged(self, segment_id: str, reason: str) -> SegmentDamagedError:
         """The file stays where it is: `write` or `receive` puts a sound one in its place."""

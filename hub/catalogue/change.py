@@ -7,7 +7,7 @@
 | an existing column: required | no longer required |
 | an existing column: title, unit, domain, sensitivity | anything; a domain holds for new rows only |
 | new columns | at the end, not required |
-| title, description, agency | anything |
+| title, description, agency, clustering, retention_days | anything; clustering holds for new segments only |
 | version | one more, if anything differs |
 """
 

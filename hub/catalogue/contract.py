@@ -104,7 +104,9 @@ class Column(_Model):
 class Contract(_Model):
     """One data set. `version` rises with every change; `home` names the log that carries its exchanges.
 
-    Home `each` is for what the hub itself records in both logs (`exchanges`, `quarantine`).
+    Home `each` is for what the hub itself records in both logs (`exchanges`, `quarantine`). Segments of an event data
+    set are sorted by its `clustering` columns; none leaves rows as they come. Segments whose newest `time_column` is
+    older than `retention_days` are dropped; None keeps all.
     """
 
     name: Name
@@ -114,6 +116,8 @@ class Contract(_Model):
     kind: Kind
     key: tuple[Name, ...] = ()
     time_column: Name | None = None
+    clustering: tuple[Name, ...] = ()
+    retention_days: int | None = Field(default=None, gt=0)
     title: Title
     description: str = ""
     columns: tuple[Column, ...] = Field(min_length=1)
@@ -134,6 +138,11 @@ class Contract(_Model):
             self.time_column not in names or self.column(self.time_column).type not in ("timestamp", "date")
         ):
             raise ValueError(f"time column {self.time_column!r} is no timestamp or date column")
+        for name in self.clustering:
+            if name not in names:
+                raise ValueError(f"clustering column {name!r} does not exist")
+        if self.retention_days is not None and (self.time_column is None or self.kind is Kind.REGISTRY):
+            raise ValueError("only events with a time column have a retention")
         return self
 
     def column(self, name: str) -> Column:

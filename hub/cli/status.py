@@ -86,7 +86,7 @@ def _show(found: Found, asked_s: float, city: City) -> Group:
     if alive:
         age_s = time.monotonic() - asked_s
         parts += [_positions(alive), _lags(alive, age_s), *_troubles(alive)]
-        parts += [show_recovery(estimate(found, city)), _centres(alive)]
+        parts += [show_recovery(estimate(found, city)), _centres(alive), _segments(alive)]
     return Group(*parts)
 
 
@@ -165,6 +165,21 @@ def _centres(alive: Mapping[str, CentreStatus]) -> Table:
             str(store.data_sets),
             str(store.streams),
             str(store.queries),
+        )
+    return table
+
+
+def _segments(alive: Mapping[str, CentreStatus]) -> Table:
+    table = _table("at", "segments", "rows", "size", "to merge", "missing", "damaged", "repaired", title="Segments")
+    for name, one in alive.items():
+        store = one.store
+        counts = (store.segments_to_compact, store.segments_missing, store.segments_damaged, store.segments_repaired)
+        table.add_row(
+            name,
+            f"{store.segments:,}",
+            f"{store.segment_rows:,}",
+            size(store.segment_bytes),
+            *(f"{count:,}" for count in counts),
         )
     return table
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from hub.catalogue.contract import Contract
+from hub.client.bulk import AsyncBulk, Rows
 from hub.client.calls import AsyncHubClient, AsyncQuery, verify_log
 from hub.client.producer import AsyncProducer
 from hub.errors import HubError
@@ -150,6 +151,28 @@ class Producer:
         self._thread.run(self._producer.flush())
 
 
+class Bulk:
+    """Blocking face of `AsyncBulk`."""
+
+    def __init__(self, thread: _LoopThread, client: AsyncHubClient, bulk: AsyncBulk) -> None:
+        self._thread = thread
+        self._client = client
+        self._bulk = bulk
+
+    @property
+    def name(self) -> str:
+        return self._bulk.name
+
+    def send(self, data_set: str, rows: Rows, *, sequence: int) -> "Future[Receipt]":
+        """As `AsyncBulk.send`, but returns at once; the future's result may raise HubError. The rows stay in memory
+        until then: wait for earlier futures to bound it."""
+
+        async def send() -> Receipt:
+            return await self._bulk.send(await self._client.contract(data_set), rows, sequence=sequence)
+
+        return asyncio.run_coroutine_threadsafe(send(), self._thread.loop)
+
+
 class HubClient:
     """Blocking client of both centres; see `AsyncHubClient` for what each call does. Close it, or use `with`."""
 
@@ -189,6 +212,12 @@ class HubClient:
             return self._client.producer(name, log=log, window_max=window_max, patience_s=patience_s)
 
         return Producer(self._thread, self._client, self._thread.run(make()))
+
+    def bulk(self, name: str | None = None, *, in_flight_max: int = 4, patience_s: float = 60.0) -> Bulk:
+        async def make() -> AsyncBulk:
+            return self._client.bulk(name, in_flight_max=in_flight_max, patience_s=patience_s)
+
+        return Bulk(self._thread, self._client, self._thread.run(make()))
 
     def query(
         self,

@@ -11,10 +11,12 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from hub.catalogue.contract import Contract
 from hub.catalogue.load import contract_from_json, contract_to_json
+from hub.client.bulk import AsyncBulk
 from hub.client.leaders import Leaders
 from hub.client.producer import AsyncProducer
 from hub.client.roles import RoleCalls
 from hub.errors import ConfigurationError, HubError, NotLeaderError, UnavailableError, UnknownDataSetError
+from hub.rpc.v1 import bulk_pb2_grpc as bulk_grpc
 from hub.rpc.v1 import catalogue_pb2, operations_pb2, query_pb2
 from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
 from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
@@ -163,6 +165,17 @@ class AsyncHubClient:
             window_max=window_max,
             patience_s=patience_s,
             exchange_bytes_max=exchange_bytes_max,
+        )
+
+    def bulk(self, name: str | None = None, *, in_flight_max: int = 4, patience_s: float = 60.0) -> AsyncBulk:
+        """A producer of bulk exchanges; its name as that of `producer`. At a centre `exchanges_max` calls are served at
+        a time."""
+        return AsyncBulk(
+            name or f"client-{uuid4().hex}",
+            leaders=self._leaders,
+            stub_of=lambda centre: bulk_grpc.BulkServiceStub(self._channel(centre)),
+            in_flight_max=in_flight_max,
+            patience_s=patience_s,
         )
 
     async def query(

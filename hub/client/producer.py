@@ -223,7 +223,7 @@ class AsyncProducer:
             if error is not None:
                 pending.done.set_exception(error)
             else:
-                pending.done.set_result(_receipt_of(receipt))
+                pending.done.set_result(receipt_of(receipt))
         if not self._unanswered:
             self._idle.set()
 
@@ -268,7 +268,7 @@ def _stream(rows: pa.RecordBatch) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _receipt_of(message: pb.Receipt) -> Receipt:
+def receipt_of(message: pb.Receipt) -> Receipt:
     return Receipt(
         sequence=message.sequence,
         log=message.log,

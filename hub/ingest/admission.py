@@ -62,7 +62,9 @@ class Admission:
         limits: IngestLimits,
         disk_free_bytes: Callable[[], int],
         address_of: Callable[[str], str],
+        claim: Callable[[int, Collection[str]], bool],
     ) -> None:
+        """`claim` says whether the segments that the entry at an lsn will name are held, and keeps them so."""
         self._driver = driver
         self._log = driver.state.log
         self._contracts = contracts
@@ -74,6 +76,7 @@ class Admission:
         self._limits = limits
         self._disk_free_bytes = disk_free_bytes
         self._address_of = address_of
+        self._claim = claim
         self._logger = structlog.get_logger()
         self._queue: deque[tuple[Exchange, float]] = deque()
         self._queue_bytes = 0
@@ -102,6 +105,19 @@ class Admission:
         self._due.set()
         if self._queue_bytes >= self._limits.entry_bytes_max:
             self._landing.set()
+
+    def knows(self, key: tuple[str, int]) -> bool:
+        """Whether an exchange was accepted before, committed or not: sent again, it needs no rows."""
+        return self._sequences.contains(*key)
+
+    def refuse_now(self) -> HubError | None:
+        """Why no exchange would be taken now, whatever it holds."""
+        if not self._driver.leads:
+            return self._not_leader(self._driver.state.configuration.leader)
+        free = self._disk_free_bytes()
+        if free < self._limits.disk_free_bytes_min:
+            return UnavailableError(_disk_is_low(free, self._limits), hint="free space, or ask the operator")
+        return None
 
     async def room(self) -> None:
         """Waits while the queue is full."""
@@ -268,10 +284,11 @@ class Admission:
     def _propose_entry(self, entry: PreparedEntry) -> None:
         free = self._disk_free_bytes()
         if free < self._limits.disk_free_bytes_min:
-            raise ReplicationError(
-                f"{free >> 20} MiB of disk are free and {self._limits.disk_free_bytes_min >> 20} MiB must stay free"
-            )
-        lsn, committed = self._driver.propose(Kind.ROWS, entry.payload, entry.payload_hash)
+            raise ReplicationError(_disk_is_low(free, self._limits))
+        segments = [one.id for each in entry.accepted for one in each.exchange.segments or ()]
+        if not self._claim(self._driver.state.end.lsn + 1, segments):
+            raise ReplicationError("segments of the exchange are not held any more: send it again")
+        lsn, committed = self._driver.propose(entry.kind, entry.payload, entry.payload_hash)
         flight = self._fly(lsn, entry.accepted, committed, duplicate=False)
         for accepted in entry.accepted:
             self._sequences.add(*accepted.exchange.key)
@@ -355,8 +372,12 @@ class Admission:
 
 def _remember(sequences: Sequences, entry: Entry) -> None:
     """Adds the exchanges of an entry that the store does not hold yet."""
-    if entry.kind is Kind.ROWS:
+    if entry.kind in (Kind.ROWS, Kind.SEGMENTS):
         for section in decode_sections(entry.payload):
             if section.data_set == "exchanges":
                 for row in section.rows.select(["producer", "sequence"]).to_pylist():
                     sequences.add(row["producer"], row["sequence"])
+
+
+def _disk_is_low(free_bytes: int, limits: IngestLimits) -> str:
+    return f"{free_bytes >> 20} MiB of disk are free and {limits.disk_free_bytes_min >> 20} MiB must stay free"

@@ -17,7 +17,7 @@ _HEADER_FIELD: Final = 2
 _COMPRESSION_FIELD: Final = 3
 
 
-def read_batch(payload: bytes, schema: pa.Schema) -> pa.RecordBatch:
+def read_batch(payload: bytes | memoryview, schema: pa.Schema) -> pa.RecordBatch:
     """The batch of one encapsulated record batch message in `schema`. Raises ExchangeError."""
     try:
         message = pa.ipc.read_message(pa.py_buffer(payload))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from hub.errors import HubError
 from hub.ingest.sections import Operation
+from hub.segments.descriptor import Descriptor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,9 @@ class Receipt:
 class Exchange:
     """`payload` is an Arrow IPC stream, or with `bare` one record batch message in the contract's schema.
 
-    `quarantine` is an Arrow IPC stream of the rows that the sender itself rejected, or empty. `reply` is called
-    once, in the event loop. Not frozen, and with its key and size worked out once: there are thousands a second.
+    `quarantine` is an Arrow IPC stream of the rows that the sender itself rejected, or empty. `segments`, unless None,
+    hold the rows already, and there is no payload. `reply` is called once, in the event loop. Not frozen, and with its
+    key and size worked out once: there are thousands a second.
     """
 
     producer: str
@@ -37,6 +39,7 @@ class Exchange:
     contract_version: int
     quarantine: bytes
     reply: Callable[[Receipt], None]
+    segments: tuple[Descriptor, ...] | None = None
     key: tuple[str, int] = field(init=False)
     size_bytes: int = field(init=False)
 

@@ -2,7 +2,8 @@
 
 All exchanges of a group that do the same to the same data set become one section, so that an entry costs the
 standby and both stores the same whether it carries one exchange or a hundred. Order is kept: a section is only
-extended while no other operation on its data set came in between.
+extended while no other operation on its data set came in between. An exchange that came as segments gets an entry of
+its own, which names them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from hub.ingest.arrow import combine, read_batch, read_stream
 from hub.ingest.checks import Rejected, check, conform
 from hub.ingest.exchange import Exchange
 from hub.ingest.sections import Operation, Section, encode_sections
+from hub.segments.payloads import SEGMENTS, descriptors_to_rows
+from replication.core.types import Kind as EntryKind
 
 LEDGER_SCHEMA: Final = pa.schema(
     [
@@ -50,10 +53,10 @@ _ROWS_MAX: Final = 2**31 - 1
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Accepted:
-    """An exchange that goes into an entry, with the counts of its receipt."""
+    """An exchange that goes into an entry, with the counts of its receipt. One of segments has no batch."""
 
     exchange: Exchange
-    batch: pa.RecordBatch
+    batch: pa.RecordBatch | None
     sent_quarantine: pa.RecordBatch | None
     rows: int
     rows_rejected: int
@@ -61,8 +64,9 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedEntry:
-    """Payload of one `rows` entry and the exchanges that it makes durable."""
+    """Payload of one `rows` or `segments` entry and the exchanges that it makes durable."""
 
+    kind: EntryKind
     payload: bytes
     payload_hash: bytes
     accepted: tuple[Accepted, ...]
@@ -111,16 +115,20 @@ def _split(accepted: list[Accepted], entry_bytes_max: int) -> list[list[Accepted
     parts: list[list[Accepted]] = []
     size = entry_bytes_max
     for item in accepted:
-        if size >= entry_bytes_max or size + item.exchange.size_bytes > entry_bytes_max:
+        if item.batch is None or size >= entry_bytes_max or size + item.exchange.size_bytes > entry_bytes_max:
             parts.append([])
             size = 0
         parts[-1].append(item)
-        size += item.exchange.size_bytes
+        size += item.exchange.size_bytes if item.batch is not None else entry_bytes_max
     return parts
 
 
 def _decode(exchange: Exchange, contract: Contract) -> Accepted:
-    _check_envelope(exchange, contract)
+    check_envelope(exchange, contract)
+    sent = _sent_quarantine(exchange)
+    if exchange.segments is not None:
+        rows = sum(one.rows for one in exchange.segments)
+        return Accepted(exchange=exchange, batch=None, sent_quarantine=sent, rows=rows, rows_rejected=0)
     key_only = exchange.operation is Operation.DELETE
     if exchange.bare and exchange.contract_version != contract.version:
         raise ContractError(
@@ -129,17 +137,24 @@ def _decode(exchange: Exchange, contract: Contract) -> Accepted:
         )
     schema = contract.key_schema if key_only else contract.schema
     batch = read_batch(exchange.payload, schema) if exchange.bare else read_stream(exchange.payload)
-    sent = read_stream(exchange.quarantine) if exchange.quarantine else None
     if batch.num_rows > _ROWS_MAX:
         raise LimitError(f"an exchange may hold {_ROWS_MAX} rows, this one holds {batch.num_rows}")
     if not exchange.bare:
         batch = conform(contract, batch, key_only=key_only)
-    if sent is not None and sent.schema.remove_metadata() != SENT_QUARANTINE_SCHEMA:
-        raise ExchangeError("quarantine must have columns row (int64), reason and content (string)")
     return Accepted(exchange=exchange, batch=batch, sent_quarantine=sent, rows=batch.num_rows, rows_rejected=0)
 
 
-def _check_envelope(exchange: Exchange, contract: Contract) -> None:
+def _sent_quarantine(exchange: Exchange) -> pa.RecordBatch | None:
+    if not exchange.quarantine:
+        return None
+    sent = read_stream(exchange.quarantine)
+    if sent.schema.remove_metadata() != SENT_QUARANTINE_SCHEMA:
+        raise ExchangeError("quarantine must have columns row (int64), reason and content (string)")
+    return sent
+
+
+def check_envelope(exchange: Exchange, contract: Contract) -> None:
+    """Raises ExchangeError for what no payload can mend."""
     if not 1 <= len(exchange.producer) <= _PRODUCER_LENGTH_MAX:
         raise ExchangeError(f"a producer's name has 1 to {_PRODUCER_LENGTH_MAX} characters")
     if not 1 <= exchange.sequence <= _SEQUENCE_MAX:
@@ -156,17 +171,23 @@ def _encode(
 ) -> PreparedEntry:
     sections: list[Section] = []
     quarantined: list[pa.RecordBatch] = []
-    for items in _runs(accepted):
-        exchange = items[0].exchange
-        section, rejected = _section(items, contract_of(exchange.data_set), exchange.operation)
-        if section.rows.num_rows:
-            sections.append(section)
-        quarantined += rejected
+    segments = accepted[0].exchange.segments
+    if segments is not None:
+        quarantined += _sent_rejected(accepted)
+        sections.append(_system_section(SEGMENTS, descriptors_to_rows(segments)))
+    else:
+        for items in _runs(accepted):
+            exchange = items[0].exchange
+            section, rejected = _section(items, contract_of(exchange.data_set), exchange.operation)
+            if section.rows.num_rows:
+                sections.append(section)
+            quarantined += rejected
     if quarantined:
         sections.append(_system_section("quarantine", combine(quarantined)))
     sections.append(_system_section("exchanges", _ledger(accepted, received_at)))
     payload = encode_sections(sections)
-    return PreparedEntry(payload=payload, payload_hash=xxh3_128_digest(payload), accepted=tuple(accepted))
+    kind = EntryKind.ROWS if segments is None else EntryKind.SEGMENTS
+    return PreparedEntry(kind=kind, payload=payload, payload_hash=xxh3_128_digest(payload), accepted=tuple(accepted))
 
 
 def _runs(accepted: list[Accepted]) -> list[list[Accepted]]:
@@ -183,13 +204,9 @@ def _runs(accepted: list[Accepted]) -> list[list[Accepted]]:
 
 
 def _section(items: list[Accepted], contract: Contract, operation: Operation) -> tuple[Section, list[pa.RecordBatch]]:
-    rows = combine([item.batch for item in items])
+    rows = combine([item.batch for item in items if item.batch is not None])
     checked = check(contract, rows, key_only=operation is Operation.DELETE)
-    quarantined = [
-        _quarantine(item.exchange, item.sent_quarantine) for item in items if item.sent_quarantine is not None
-    ]
-    for item in items:
-        item.rows_rejected = item.sent_quarantine.num_rows if item.sent_quarantine is not None else 0
+    quarantined = _sent_rejected(items)
     if checked.rejected:
         quarantined += _attribute(items, checked.rejected)
     section = Section(
@@ -198,9 +215,16 @@ def _section(items: list[Accepted], contract: Contract, operation: Operation) ->
     return section, quarantined
 
 
+def _sent_rejected(items: list[Accepted]) -> list[pa.RecordBatch]:
+    """Rows that the senders rejected themselves, and their counts."""
+    for item in items:
+        item.rows_rejected = item.sent_quarantine.num_rows if item.sent_quarantine is not None else 0
+    return [_quarantine(item.exchange, item.sent_quarantine) for item in items if item.sent_quarantine is not None]
+
+
 def _attribute(items: list[Accepted], rejected: Sequence[Rejected]) -> list[pa.RecordBatch]:
     """Gives each rejected row of the combined batch back to its exchange, with its row number there."""
-    starts = np.cumsum([0, *(item.batch.num_rows for item in items)])
+    starts = np.cumsum([0, *(item.rows for item in items)])
     owners = np.searchsorted(starts, [one.row for one in rejected], side="right") - 1
     by_owner: dict[int, list[dict[str, Any]]] = {}
     for one, owner in zip(rejected, owners.tolist(), strict=True):

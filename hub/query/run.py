@@ -4,7 +4,7 @@ Blocking; for a worker thread. Only `cancel` may be called from another one.
 """
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from hub.errors import HubError, LimitError, QueryError, UnavailableError
 from hub.query.guard import check_sql
-from hub.store.store import Store
+from hub.store.store import SEGMENTS_MISSING, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +28,11 @@ class Limits:
 class RunningQuery:
     """An answer that is being computed: its `position`, its `schema`, and its batches by iteration."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, limits: Limits, relations: Collection[str]) -> None:
-        self._cursor = cursor
-        self._relations = relations
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._readers = store.readers
+        self._ticket = store.readers.enter()
+        self._cursor = store.cursor()
+        self._relations = store.contracts().keys()
         self._limits = limits
         self._cancelled = False
         self._timed_out = False
@@ -86,6 +88,7 @@ class RunningQuery:
         if self._reader is not None:
             self._reader.close()
         self._cursor.close()
+        self._readers.leave(self._ticket)
 
     def _time_out(self) -> None:
         self._timed_out = True
@@ -106,9 +109,11 @@ class RunningQuery:
         text = str(error).partition("\n\nStack Trace:")[0]  # Of faults within DuckDB: it tells paths of the host.
         if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
             return LimitError(f"the query needs more memory than it may use: {text}", hint="ask for less at once")
+        if SEGMENTS_MISSING in text or isinstance(error, duckdb.IOException):
+            return UnavailableError(f"files of this data set cannot be read here: {text}", hint="ask the other centre")
         return QueryError(text)
 
 
 def prepare(store: Store, limits: Limits) -> RunningQuery:
     """A query to be started; close it afterwards, whatever became of it."""
-    return RunningQuery(store.cursor(), limits, store.contracts().keys())
+    return RunningQuery(store, limits)

@@ -89,7 +89,7 @@ class ExchangeServicer(pb_grpc.ExchangeServiceServicer):
         self.streams += 1
         try:
             while receipts := await outbox.take():
-                yield pb.SubmitReply(receipts=[_receipt_to_pb(receipt) for receipt in receipts])
+                yield pb.SubmitReply(receipts=[receipt_to_pb(receipt) for receipt in receipts])
             await reading
         except HubError as error:
             await abort(context, error)
@@ -146,7 +146,7 @@ class ExchangeServicer(pb_grpc.ExchangeServiceServicer):
         return self._admissions[contract.home]
 
 
-def _receipt_to_pb(receipt: Receipt) -> pb.Receipt:
+def receipt_to_pb(receipt: Receipt) -> pb.Receipt:
     return pb.Receipt(
         sequence=receipt.sequence,
         log=receipt.log,

@@ -3,6 +3,9 @@
 A group of entries is applied in one transaction that also moves the applied lsn: exactly once over any crash. One
 thread applies; queries and digests run on cursors of their own beside it.
 
+What readers see of a data set is a view over its hot table and the files of its segments, replaced in the transaction
+that changes either. While a file is missing, every query of it ends with an error rather than without its rows.
+
 A `mark` entry ends its transaction, and a snapshot is kept there: two centres are compared at one lsn while writing
 goes on. DuckDB's own log is checkpointed by DuckDB; losing this file costs time, not data: delete it, and the logs
 are applied anew.
@@ -10,7 +13,7 @@ are applied anew.
 
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +21,30 @@ from types import MappingProxyType
 from typing import Final
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from hub.catalogue.contract import Contract, Kind
 from hub.catalogue.load import builtin_contracts, contract_from_json
 from hub.errors import StoreDamagedError, UnavailableError
 from hub.ingest.producers import Sequences
+from hub.segments.descriptor import Descriptor, descriptor_from_json, descriptor_to_json
+from hub.segments.payloads import Change, change_from_json, is_change
 from hub.status import Digest
 from hub.store import tables
 from hub.store.changes import RECORDED, Changes
 from hub.store.digest import digests
+from hub.store.manifest import Manifest
+from hub.store.readers import Readers
 from replication.core import types as log_types
 from replication.core.types import Entry
+from replication.segments import SegmentFiles
 
 LOGS: Final = ("ops", "ecc")
 _SNAPSHOT_S_MAX: Final = 60.0  # An open snapshot keeps DuckDB from reclaiming space.
 _WAL_BYTES: Final = 64 << 20  # Replayed at a start; larger means fewer checkpoints under load.
+SEGMENTS_MISSING: Final = "segments are missing of data set"
 _PRODUCERS_S: Final = 1.0  # Producers are saved at most this often; what came since is read from the ledger at a start.
 
 
@@ -69,9 +80,13 @@ def _told_with_its_remedy(path: Path) -> Iterator[None]:
 class Store:
     """See the module's text. `apply` belongs to one thread at a time."""
 
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, files: SegmentFiles) -> None:
+        self.readers = Readers()
         self._path = path
         self._connection = connection
+        self._files = files
+        self._manifest = Manifest()
+        self._closed: frozenset[str] = frozenset()
         self._applied = dict.fromkeys(LOGS, 0)
         self._contracts: Mapping[str, Contract] = MappingProxyType({})
         self._sequences = {log: Sequences() for log in LOGS}
@@ -81,13 +96,14 @@ class Store:
         self._marks_lock = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, *, memory_bytes_max: int, threads: int, temp_bytes_max: int) -> "Store":
+    def open(
+        cls, path: Path, files: SegmentFiles, *, memory_bytes_max: int, threads: int, temp_bytes_max: int
+    ) -> "Store":
         """Raises StoreDamagedError naming the file and the remedy."""
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{memory_bytes_max}B",
             "threads": str(threads),
             "max_temp_directory_size": f"{temp_bytes_max}B",
-            "enable_external_access": "false",
             "python_enable_replacements": "false",
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
@@ -97,10 +113,11 @@ class Store:
             "disable_database_invalidation": "true",
         }
         with _told_with_its_remedy(path):
-            store = cls(path, duckdb.connect(str(path), config=settings))
+            store = cls(path, duckdb.connect(str(path), config=settings), files)
         try:
             with _told_with_its_remedy(path):
-                store._connection.execute("set lock_configuration = true").fetchall()
+                for sql in tables.only_files_in(str(files.folder)):
+                    store._execute(sql)
                 store._recover()
         except BaseException:
             store.close()  # DuckDB would give the same database to whoever opens another file of that name.
@@ -122,6 +139,13 @@ class Store:
     def contracts(self) -> Mapping[str, Contract]:
         """The contracts in force, by name; never changed in place."""
         return self._contracts
+
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+    def closed(self) -> frozenset[str]:
+        """Data sets that cannot be read, as files of them are missing; see `reopen`."""
+        return self._closed
 
     def sequences(self, log: str) -> Sequences:
         """The accepted sequences as of the applied lsn; the caller's own copy."""
@@ -178,20 +202,28 @@ class Store:
 
     def _apply_group(self, log: str, entries: Sequence[Entry]) -> None:
         assert entries[0].lsn == self._applied[log] + 1, f"entry {entries[0].lsn} of log {log} leaves a gap"
-        contracts = dict(self._contracts)
+        contracts, manifest = dict(self._contracts), self._manifest
+        closed = set(self._closed)
         accepted: list[tuple[str, int]] = []
         connection = self._connection
         connection.execute("begin").fetchall()
         try:
             changes = Changes(log)
             for entry in entries:
-                if entry.kind is log_types.Kind.CONTRACT:
-                    accepted += self._write(changes, contracts)
-                    changes = Changes(log)
-                    self._put_in_force(contract_from_json(bytes(entry.payload)), contracts, log, entry)
-                elif entry.kind is log_types.Kind.ROWS:
+                if entry.kind in (log_types.Kind.ROWS, log_types.Kind.SEGMENTS):
                     changes.add(entry)
+                elif entry.kind is log_types.Kind.CONTRACT or is_change(entry):
+                    accepted += self._write(changes, contracts)
+                    manifest = self._rearrange(changes.segments, manifest, contracts)
+                    changes = Changes(log)
+                if entry.kind is log_types.Kind.CONTRACT:
+                    self._put_in_force(contract_from_json(bytes(entry.payload)), contracts, log, entry)
+                elif is_change(entry):
+                    manifest = self._rearrange([change_from_json(entry.payload)], manifest, contracts)
             accepted += self._write(changes, contracts)
+            manifest = self._rearrange(changes.segments, manifest, contracts)
+            for name in _differing(self._manifest, manifest, contracts) | _changed(self._contracts, contracts):
+                self._show(contracts[name], manifest, closed)
             connection.execute("update hub.applied set lsn = ? where log = ?", [entries[-1].lsn, log]).fetchall()
             self._remember(log, accepted)
             connection.execute("commit").fetchall()
@@ -201,6 +233,9 @@ class Store:
         self._applied[log] = entries[-1].lsn
         if contracts != self._contracts:
             self._contracts = MappingProxyType(contracts)
+        before, self._manifest, self._closed = self._manifest, manifest, frozenset(closed)
+        if any(is_change(entry) for entry in entries):
+            self.readers.drop(before.ids() - manifest.ids())
 
     def _write(self, changes: Changes, contracts: Mapping[str, Contract]) -> list[tuple[str, int]]:
         for name in changes.data_sets():
@@ -209,6 +244,85 @@ class Store:
             self._execute_with(sql, changes.table(contract))
         return changes.accepted
 
+    def _rearrange(self, changes: Sequence[Change], manifest: Manifest, contracts: Mapping[str, Contract]) -> Manifest:
+        """Carries changes of the manifest out, those that fit."""
+        added: list[Descriptor] = []
+        for change in changes:
+            if not manifest.fits(change):
+                continue
+            manifest = manifest.with_change(change)
+            added += change.added
+            if change.removed:
+                self._execute_with(tables.REMOVE_SEGMENTS, pa.table({"id": change.removed}))
+            if change.sealed_lsn:
+                self._execute(tables.drop_sealed(contracts[change.data_set]), change.sealed_lsn)
+                self._execute("delete from hub.sealed where data_set = ?", change.data_set)
+                self._execute("insert into hub.sealed values (?, ?)", change.data_set, change.sealed_lsn)
+        if added:
+            rows = {
+                "id": [one.id for one in added],
+                "data_set": [one.data_set for one in added],
+                "descriptor": [descriptor_to_json(one) for one in added],
+            }
+            self._execute_with(tables.ADD_SEGMENTS, pa.table(rows))
+        return manifest
+
+    def _show(self, contract: Contract, manifest: Manifest, closed: set[str]) -> None:
+        """Replaces the view of a data set. `closed` is brought up to date."""
+        held = manifest.of_data_set(contract.name)
+        missing = [one for one in held if not self._files.holds(one)]
+        closed.discard(contract.name)
+        if missing:
+            closed.add(contract.name)
+            sql = tables.create_closed_view(contract, f"{len(missing)} {SEGMENTS_MISSING} {contract.name}")
+        else:
+            files: dict[int, list[str]] = {}
+            for one in held.values():
+                files.setdefault(len(one.columns), []).append(str(self._files.path(one.id)))
+            sql = tables.create_view(contract, files)
+        self._execute(sql)
+
+    def reopen(self, data_sets: Collection[str]) -> None:
+        """Looks again whether the files of these data sets are there: closes and opens them to queries."""
+        closed = set(self._closed)
+        self._connection.execute("begin").fetchall()
+        try:
+            for name in data_sets:
+                self._show(self._contracts[name], self._manifest, closed)
+            self._connection.execute("commit").fetchall()
+        except BaseException:
+            with suppress(duckdb.TransactionException):
+                self._connection.execute("rollback").fetchall()
+            raise
+        self._closed = frozenset(closed)
+
+    def hot_row_counts(self) -> dict[str, int]:
+        """About how many rows no segment holds, by data set."""
+        cursor = self._connection.cursor()
+        try:
+            sql = "select table_name, estimated_size from duckdb_tables() where schema_name = 'hot'"
+            return dict(cursor.execute(sql).fetchall())
+        finally:
+            cursor.close()
+
+    def hot_lsns(self, contract: Contract) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Lsns of the entries whose rows of an event data set no segment holds, rising, and how many rows each has."""
+        cursor = self._connection.cursor()
+        try:
+            found = cursor.execute(tables.hot_lsns(contract)).fetchnumpy()
+            return found["lsn"], found["count"]
+        finally:
+            cursor.close()
+
+    def hot_rows(self, contract: Contract, through_lsn: int) -> pa.Table:
+        """Those rows of the entries through an lsn, in the contract's schema."""
+        cursor = self._connection.cursor()
+        try:
+            rows: pa.Table = cursor.execute(tables.hot_rows(contract), [through_lsn]).to_arrow_table()
+            return rows.cast(contract.schema)
+        finally:
+            cursor.close()
+
     def _put_in_force(self, contract: Contract, contracts: dict[str, Contract], log: str, entry: Entry) -> None:
         """A contract that is not the next version was proposed twice at once: the first one stands."""
         before = contracts.get(contract.name)
@@ -216,7 +330,6 @@ class Store:
             return
         for sql in tables.add_columns(before, contract) if before else [tables.create_table(contract)]:
             self._connection.execute(sql).fetchall()
-        self._connection.execute(tables.create_view(contract)).fetchall()
         row = [contract.name, contract.version, log, entry.lsn, bytes(entry.payload).decode()]
         self._connection.execute("insert into hub.contracts values (?, ?, ?, ?, ?)", row).fetchall()
         contracts[contract.name] = contract
@@ -236,6 +349,9 @@ class Store:
         self._connection.execute("update hub.applied set producers_lsn = lsn where log = ?", [log]).fetchall()
         self._unsaved[log].clear()
         self._saved_s[log] = time.monotonic()
+
+    def _execute(self, sql: str, *parameters: object) -> None:
+        self._connection.execute(sql, parameters).fetchall()
 
     def _execute_with(self, sql: str, rows: pa.Table) -> None:
         self._connection.register(tables.INCOMING, rows)
@@ -287,6 +403,18 @@ class Store:
         self._contracts = MappingProxyType({name: builtin_contracts()[name] for name in RECORDED} | logged)
         for log in LOGS:
             self._load_sequences(log)
+        self._load_manifest()
+
+    def _load_manifest(self) -> None:
+        descriptors = self._connection.execute("select descriptor from hub.segments order by rowid").fetchall()
+        sealed = dict(self._connection.execute("select data_set, lsn from hub.sealed").fetchall())
+        self._manifest = Manifest.of((descriptor_from_json(text) for (text,) in descriptors), sealed)
+        for one in self._manifest.all():
+            if self._files.holds(one.id) and self._files.size(one.id) != one.size_bytes:
+                self._files.distrust(one.id)  # Somebody cut it, or added to it.
+        lost = {one.data_set for one in self._manifest.all() if not self._files.holds(one.id)}
+        if lost:
+            self.reopen(lost)
 
     def _load_sequences(self, log: str) -> None:
         """What was saved of the producers, and what the ledger holds since."""
@@ -302,3 +430,13 @@ class Store:
             sequences.add(producer, sequence)
         self._sequences[log] = sequences
         self._unsaved[log] = {producer for producer, _ in rows}
+
+
+def _differing(before: Manifest, after: Manifest, contracts: Iterable[str]) -> set[str]:
+    if before is after:
+        return set()
+    return {name for name in contracts if before.of_data_set(name) is not after.of_data_set(name)}
+
+
+def _changed(before: Mapping[str, Contract], after: Mapping[str, Contract]) -> set[str]:
+    return {name for name, contract in after.items() if before.get(name) != contract}

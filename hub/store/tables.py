@@ -1,15 +1,18 @@
 """SQL text for data sets. Pure: contract in, statement out. Names are checked by the contract and quoted here.
 
-Schemas: `hot` holds the tables, `main` one view a data set, `hub` the hub's own state.
+Schemas: `hot` holds the tables, `main` one view a data set, `hub` the hub's own state. A hot table of events has a
+column `_lsn` that readers do not see: the entry that brought the row, so that sealing drops the same rows everywhere.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from hub.catalogue.contract import Contract
+from hub.catalogue.contract import Contract, Kind
 
 INCOMING: Final = "incoming"
 DELETE_FLAG: Final = "_delete"
 ORDER: Final = "_order"
+LSN: Final = "_lsn"
 
 OWN_TABLES: Final = (
     "create schema if not exists hot",
@@ -18,7 +21,12 @@ OWN_TABLES: Final = (
     "create table if not exists hub.contracts "
     "(name varchar, version integer, log varchar, lsn bigint, contract varchar)",
     "create table if not exists hub.producers (log varchar, producer varchar, bounds bigint[])",
+    "create table if not exists hub.segments (id varchar, data_set varchar, descriptor varchar)",
+    "create table if not exists hub.sealed (data_set varchar, lsn bigint)",
 )
+
+ADD_SEGMENTS: Final = f"insert into hub.segments by name select * from {INCOMING}"  # noqa: S608  # a constant
+REMOVE_SEGMENTS: Final = f"delete from hub.segments where id in (select id from {INCOMING})"  # noqa: S608  # as above
 
 MERGE_PRODUCERS: Final = (
     f"merge into hub.producers held using {INCOMING} new on held.log = new.log and held.producer = new.producer "
@@ -27,9 +35,25 @@ MERGE_PRODUCERS: Final = (
 )
 
 
+def only_files_in(folder: str) -> list[str]:
+    """For ever: no setting changes any more."""
+    return [
+        f"set allowed_directories = [{_text(folder + '/')}]",
+        "set enable_external_access = false",
+        "set lock_configuration = true",
+    ]
+
+
 def create_table(contract: Contract) -> str:
-    columns = ", ".join(f'"{column.name}" {column.duckdb}' for column in contract.columns)
-    return f"create table {table(contract)} ({columns})"
+    columns = [f'"{column.name}" {column.duckdb}' for column in contract.columns]
+    if has_lsn(contract):
+        columns.append(f"{LSN} bigint")
+    return f"create table {table(contract)} ({', '.join(columns)})"
+
+
+def has_lsn(contract: Contract) -> bool:
+    """What the hub itself records has a column of its own for that."""
+    return contract.kind is Kind.EVENT and contract.home != "each"
 
 
 def add_columns(before: Contract, after: Contract) -> list[str]:
@@ -38,10 +62,20 @@ def add_columns(before: Contract, after: Contract) -> list[str]:
     return [f'alter table {table(after)} add column "{column.name}" {column.duckdb}' for column in new]
 
 
-def create_view(contract: Contract) -> str:
-    """What readers see. The one place that knows where the rows of a data set lie."""
-    columns = ", ".join(f'"{column.name}"' for column in contract.columns)
-    return f'create or replace view main."{contract.name}" as select {columns} from {table(contract)}'  # noqa: S608
+def create_view(contract: Contract, files: Mapping[int, Sequence[str]] | None = None) -> str:
+    """What readers see. The one place that knows where the rows of a data set lie: in its hot table and in `files`, by
+    how many columns they have; columns added since are null."""
+    columns = [column.name for column in contract.columns]
+    parts = [f"select {_quoted(columns)} from {table(contract)}"]  # noqa: S608  # names are checked
+    parts += [_scan(contract, count, paths) for count, paths in sorted((files or {}).items())]
+    return f'create or replace view main."{contract.name}" as {" union all ".join(parts)}'
+
+
+def create_closed_view(contract: Contract, reason: str) -> str:
+    """A view that any query of it ends with an error."""
+    columns = _quoted([column.name for column in contract.columns])
+    rows = f"select {columns} from {table(contract)} where error('{reason}') is null"  # noqa: S608  # names are checked
+    return f'create or replace view main."{contract.name}" as {rows}'
 
 
 def append_rows(contract: Contract) -> str:
@@ -64,5 +98,37 @@ def merge_rows(contract: Contract) -> str:
     )
 
 
+def hot_lsns(contract: Contract) -> str:
+    return f"select {LSN} as lsn, count(*) as count from {table(contract)} group by 1 order by 1"  # noqa: S608
+
+
+def hot_rows(contract: Contract) -> str:
+    """Rows to be sealed, in the order of the log; parameter: through which lsn."""
+    columns = _quoted([column.name for column in contract.columns])
+    return f"select {columns} from {table(contract)} where {LSN} <= ?"  # noqa: S608  # names are checked
+
+
+def drop_sealed(contract: Contract) -> str:
+    """Parameter: through which lsn."""
+    return f"delete from {table(contract)} where {LSN} <= ?"  # noqa: S608  # names are checked
+
+
 def table(contract: Contract) -> str:
     return f'hot."{contract.name}"'
+
+
+def _scan(contract: Contract, count: int, paths: Sequence[str]) -> str:
+    listed = ", ".join(map(_text, paths))
+    columns = ", ".join(
+        f'"{column.name}"' if place < count else f'null::{column.duckdb} as "{column.name}"'
+        for place, column in enumerate(contract.columns)
+    )
+    return f"select {columns} from read_parquet([{listed}])"  # noqa: S608  # names are checked, paths our own
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -46,6 +46,7 @@ class Door:
                 limits=self.limits,
                 disk_free_bytes=lambda: self.free_bytes,
                 address_of=lambda centre: f"{centre}:1",
+                claim=lambda lsn, ids: True,
             )
             running = asyncio.create_task(self.admission.run())
             try:

@@ -30,10 +30,8 @@ from hub.catalogue.load import builtin_contracts
 from hub.errors import ExchangeError, LimitError
 from hub.ingest import parquet
 from hub.ingest.parquet import CheckedSegment, check_segment
-from hub.store import encoder, encodings
-from hub.store.encoder import EncodedSegment, encode
-from hub.store.encodings import Encoding, choose_encodings
-from hub.store.segment import (
+from hub.segments import encoder, encodings
+from hub.segments.descriptor import (
     BOUND_CHARACTERS_MAX,
     Descriptor,
     DescriptorError,
@@ -41,6 +39,8 @@ from hub.store.segment import (
     descriptor_from_json,
     descriptor_to_json,
 )
+from hub.segments.encoder import EncodedSegment, encode
+from hub.segments.encodings import Encoding, choose_encodings
 from replication.segments import is_segment_id, segment_id_of
 from simulator.city.readings import buildings, readings, sensors
 
@@ -117,7 +117,7 @@ def test_any_rows_come_back(case: tuple[Contract, pa.Table]) -> None:
     Method: contracts of up to four columns of any type, up to 25 rows, in groups of seven."""
     known, rows = case
     with small_groups():
-        segment = encode(known, rows)
+        segment = encode(known, rows, origin="test")
     assert read(segment).equals(rows)
     assert by_duckdb(segment).cast(known.schema).equals(rows)
     found = checked(known, segment.buffer)
@@ -177,7 +177,7 @@ def test_equal_rows_give_equal_bytes() -> None:
     other rows, and another data set."""
     batch = noisy(300)
     table = pa.Table.from_batches([batch])
-    segment = encode(READINGS, batch)
+    segment = encode(READINGS, batch, origin="test")
     around = pa.concat_tables([table, table, table])
     others = [
         table,
@@ -187,18 +187,18 @@ def test_equal_rows_give_equal_bytes() -> None:
         pa.Table.from_pylist(table.to_pylist(), schema=table.schema),
     ]
     with ThreadPoolExecutor(4) as threads:
-        for other in threads.map(lambda rows: encode(READINGS, rows), others):
+        for other in threads.map(lambda rows: encode(READINGS, rows, origin="test"), others):
             assert other.buffer.equals(segment.buffer)
             assert other.descriptor == segment.descriptor
-    assert encode(READINGS, table.slice(1)).descriptor.id != segment.descriptor.id
+    assert encode(READINGS, table.slice(1), origin="test").descriptor.id != segment.descriptor.id
     renamed = READINGS.model_copy(update={"name": "measurements"})
-    assert encode(renamed, table).descriptor.id != segment.descriptor.id
+    assert encode(renamed, table, origin="test").descriptor.id != segment.descriptor.id
 
 
 def test_a_segment_says_what_it_is() -> None:
     """Goal: a file that nobody names any more can still be told. Method: its metadata."""
-    found = pq.read_metadata(pa.BufferReader(encode(READINGS, noisy(10)).buffer))
-    assert found.metadata == {b"data_set": b"readings", b"contract_version": b"1"}
+    found = pq.read_metadata(pa.BufferReader(encode(READINGS, noisy(10), origin="test").buffer))
+    assert found.metadata == {b"data_set": b"readings", b"contract_version": b"1", b"origin": b"test"}
 
 
 # --- Encodings --------------------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_encodings_follow_the_values(case: str) -> None:
     known = contract({"x": kind})
     rows = pa.table({"x": pa.array(values).cast(known.schema[0].type)})
     assert choose_encodings(rows) == {"x": expected}
-    segment = encode(known, rows)
+    segment = encode(known, rows, origin="test")
     column = pq.read_metadata(pa.BufferReader(segment.buffer)).row_group(0).column(0)
     assert column.compression == "ZSTD"
     assert column.statistics.has_min_max
@@ -253,7 +253,7 @@ def test_readings_are_small_and_fast() -> None:
     passes = []
     for _ in range(3):
         started_s = time.process_time()
-        segment = encode(READINGS, batch)
+        segment = encode(READINGS, batch, origin="test")
         passes.append(time.process_time() - started_s)
     assert segment.buffer.size / batch.num_rows < 1.4
     assert batch.num_rows / min(passes) > 8e6
@@ -263,7 +263,7 @@ def test_readings_are_small_and_fast() -> None:
 
 
 def descriptor(known: Contract, **columns: list[Any]) -> Descriptor:
-    return encode(known, pa.Table.from_pydict(columns, schema=known.schema)).descriptor
+    return encode(known, pa.Table.from_pydict(columns, schema=known.schema), origin="test").descriptor
 
 
 def test_a_descriptor_reads_as_its_text_says() -> None:
@@ -329,7 +329,7 @@ def test_what_is_no_descriptor_is_refused(text: str) -> None:
 
 def test_a_descriptor_of_a_newer_release_is_refused() -> None:
     """Goal: what is not understood is not passed over. Method: one more field."""
-    facts = json.loads(descriptor_to_json(encode(READINGS, noisy(5)).descriptor))
+    facts = json.loads(descriptor_to_json(encode(READINGS, noisy(5), origin="test").descriptor))
     descriptor_from_json(json.dumps(facts))
     with pytest.raises(DescriptorError):
         descriptor_from_json(json.dumps({**facts, "more": 1}))

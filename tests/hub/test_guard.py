@@ -27,6 +27,7 @@ from hub.query.run import Limits, RunningQuery, prepare
 from hub.store.store import Store
 from replication.codec import make_entry
 from replication.core.types import ORIGIN, Entry, EntryId, Kind
+from replication.segments import SegmentFiles
 from simulator.city.readings import readings, sensors
 
 CANARY = "canary"
@@ -55,7 +56,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """`readings` and `sensors` with rows; the canary in DuckDB's path, settings, catalogue and the hub's tables."""
     folder = tmp_path_factory.mktemp("store") / CANARY
     folder.mkdir()
-    store = Store.open(folder / "store.duckdb", memory_bytes_max=128 << 20, threads=1, temp_bytes_max=1 << 20)
+    store = Store.open(
+        folder / "store.duckdb",
+        SegmentFiles.open(folder / "segments"),
+        memory_bytes_max=128 << 20,
+        threads=1,
+        temp_bytes_max=1 << 20,
+    )
     entries: list[Entry] = []
     for name in ("readings", "sensors"):
         payload = contract_to_json(builtin_contracts()[name]).encode()

@@ -36,6 +36,7 @@ from hub.status import Digest
 from hub.store.store import LOGS, Outcome, Store
 from replication.codec import make_entry
 from replication.core.types import ORIGIN, Entry, EntryId, Kind
+from replication.segments import SegmentFiles
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 TITLE = {"zh": "某", "en": "Something"}
@@ -104,7 +105,9 @@ def section(name: str, rows: pa.RecordBatch) -> Section:
 
 
 def open_store(path: Path) -> Store:
-    return Store.open(path, memory_bytes_max=256 << 20, threads=1, temp_bytes_max=1 << 30)
+    return Store.open(
+        path, SegmentFiles.open(path.parent / "segments"), memory_bytes_max=256 << 20, threads=1, temp_bytes_max=1 << 30
+    )
 
 
 def seen(store: Store, name: str) -> "Counter[tuple[Any, ...]]":

@@ -1,11 +1,13 @@
 """Encodes rows of a data set into a segment: a Parquet file, and its descriptor.
 
-Done once, by the leader; both centres keep the same bytes. Equal rows give equal bytes, in however many chunks they
-come: the id, and with it the file, is a function of contract and rows. The file names data set and contract version in
-its metadata, so that no two data sets share a segment, and one can be read by itself.
+Done once, by the leader; both centres keep the same bytes. Equal rows of one origin give equal bytes, in however many
+chunks they come: the id, and with it the file, is a function of contract, rows and origin. The file names data set,
+contract version and origin in its metadata, so that no two segments of a manifest are one file, and each can be read
+by itself.
 
-Rows stay in the order they come in. Sorted by key, readings take 1 % fewer to 7 % more bytes; queries of one sensor are
-six times as fast, but those of a span of time seven times as slow, and readings are asked for by time.
+Rows stay in the order they come in unless the contract names clustering columns. Sorted by key, readings take 1 % fewer
+to 7 % more bytes; queries of one sensor are six times as fast, but those of a span of time seven times as slow, and
+readings are asked for by time.
 
 What takes time here is pyarrow's and releases the interpreter lock: other threads go on.
 """
@@ -17,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hub.catalogue.contract import Contract
-from hub.store.encodings import choose_encodings, write_options
-from hub.store.segment import Descriptor, describe
+from hub.segments.descriptor import Descriptor, describe
+from hub.segments.encodings import choose_encodings, write_options
 from replication.segments import segment_id_of
 
 ROW_GROUP_ROWS: Final = 4 * 122_880
@@ -35,15 +37,22 @@ class EncodedSegment:
     descriptor: Descriptor
 
 
-def encode(contract: Contract, rows: pa.Table | pa.RecordBatch) -> EncodedSegment:
-    """A segment of rows in exactly the contract's schema, which have passed its checks. Raises nothing."""
+def encode(contract: Contract, rows: pa.Table | pa.RecordBatch, *, origin: str) -> EncodedSegment:
+    """A segment of rows in exactly the contract's schema, which have passed its checks. Raises nothing.
+
+    `origin` says what the segment is made of, and is unique to it: another one of equal rows is another file.
+    """
     table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows.combine_chunks()
     assert table.schema.equals(contract.schema), f"{contract.name}: rows did not go through conform"
+    if contract.clustering:
+        table = table.sort_by([(name, "ascending") for name in contract.clustering])
     options = write_options(choose_encodings(table))
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, table.schema, **options) as writer:
         writer.write_table(table, ROW_GROUP_ROWS)
-        writer.add_key_value_metadata({"data_set": contract.name, "contract_version": str(contract.version)})
+        writer.add_key_value_metadata(
+            {"data_set": contract.name, "contract_version": str(contract.version), "origin": origin}
+        )
     buffer = sink.getvalue()
     descriptor = describe(contract, table, segment_id=segment_id_of([memoryview(buffer)]), size_bytes=buffer.size)
     return EncodedSegment(buffer=buffer, descriptor=descriptor)
