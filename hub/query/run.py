@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from hub.errors import HubError, LimitError, QueryError, UnavailableError
 from hub.query.guard import check_sql
-from hub.store.store import SEGMENTS_MISSING, Store
+from hub.store.store import Store
+from hub.store.views import SEGMENTS_MISSING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ from hub.store.changes import RECORDED, Changes
 from hub.store.digest import digests
 from hub.store.manifest import Manifest
 from hub.store.readers import Readers
+from hub.store.views import view_of
 from replication.core import types as log_types
 from replication.core.types import Entry
 from replication.segments import SegmentFiles
@@ -44,7 +45,6 @@ from replication.segments import SegmentFiles
 LOGS: Final = ("ops", "ecc")
 _SNAPSHOT_S_MAX: Final = 60.0  # An open snapshot keeps DuckDB from reclaiming space.
 _WAL_BYTES: Final = 64 << 20  # Replayed at a start; larger means fewer checkpoints under load.
-SEGMENTS_MISSING: Final = "segments are missing of data set"
 _PRODUCERS_S: Final = 1.0  # Producers are saved at most this often; what came since is read from the ledger at a start.
 
 
@@ -269,18 +269,12 @@ class Store:
 
     def _show(self, contract: Contract, manifest: Manifest, closed: set[str]) -> None:
         """Replaces the view of a data set. `closed` is brought up to date."""
-        held = manifest.of_data_set(contract.name)
-        missing = [one for one in held if not self._files.holds(one)]
-        closed.discard(contract.name)
-        if missing:
-            closed.add(contract.name)
-            sql = tables.create_closed_view(contract, f"{len(missing)} {SEGMENTS_MISSING} {contract.name}")
-        else:
-            files: dict[int, list[str]] = {}
-            for one in held.values():
-                files.setdefault(len(one.columns), []).append(str(self._files.path(one.id)))
-            sql = tables.create_view(contract, files)
+        sql, is_open = view_of(contract, manifest.of_data_set(contract.name), self._files)
         self._execute(sql)
+        if is_open:
+            closed.discard(contract.name)
+        else:
+            closed.add(contract.name)
 
     def reopen(self, data_sets: Collection[str]) -> None:
         """Looks again whether the files of these data sets are there: closes and opens them to queries."""
