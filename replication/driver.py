@@ -483,6 +483,8 @@ class Driver:
             assert self._to_ask is not None, "asked for nothing"
             if self._clock.now_s() - self._wanted_s > _WANTED_BEATS * self._limits.heartbeat_ms / 1000:
                 continue
+            if not self._still_wants(self._to_ask[0]):
+                continue
             try:
                 stands = await self._witness.compare_and_swap(self.state.log, *self._to_ask)
             except WitnessError as error:
@@ -490,6 +492,13 @@ class Driver:
                 await self._clock.sleep(self._limits.heartbeat_ms / 1000)
             else:
                 self._step(ConfigurationLearned(configuration=stands))
+
+    def _still_wants(self, configuration: Configuration) -> bool:
+        """Not a hand-over that was called off meanwhile."""
+        role = self.state.role
+        if isinstance(role, Leader) and configuration.leader != self.state.centre and not self.state.blank:
+            return role.handing_over
+        return True
 
     async def _ticker(self) -> None:
         while True:
