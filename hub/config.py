@@ -97,6 +97,15 @@ class StoreLimits(_Model):
     threads: int = Field(default=2, gt=0)
 
 
+class LogLimits(_Model):
+    # Of each log this much stays, for a standby that was away for a moment.
+    keep_bytes: int = Field(default=1 << 30, gt=0)
+    # While a standby is out of sync, all stays up to this length or for this long: then it is lost, and comes back by
+    # a snapshot.
+    cap_bytes: int = Field(default=16 << 30, gt=0)
+    cap_s: float = Field(default=86_400.0, gt=0)
+
+
 class ReadinessLimits(_Model):
     """What `cityhub validate` holds the pair to."""
 
@@ -124,6 +133,7 @@ class City(_Model):
     upkeep: UpkeepLimits = UpkeepLimits()
     query: QueryLimits = QueryLimits()
     store: StoreLimits = StoreLimits()
+    log: LogLimits = LogLimits()
     readiness: ReadinessLimits = ReadinessLimits()
 
     @model_validator(mode="after")

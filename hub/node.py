@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from hub.arrivals import Arrivals
 from hub.catalogue.change import check_change
 from hub.catalogue.contract import Contract
 from hub.catalogue.load import builtin_contracts, contract_to_json
+from hub.client import AsyncHubClient
 from hub.config import CENTRES, City
 from hub.errors import ConfigurationError, ContractError, HubError, NotLeaderError, UnavailableError
 from hub.ingest.admission import Admission
@@ -32,7 +33,9 @@ from hub.ingest.exchange import Receipt
 from hub.ingest.producers import Sequences
 from hub.query.run import Limits, RunningQuery, prepare
 from hub.reporting import Reporter
+from hub.retention import Retention
 from hub.roles import Roles
+from hub.seeding import SnapshotNeededError, wait_until_needed
 from hub.service.bulk import BulkServicer
 from hub.service.catalogue import CatalogueServicer
 from hub.service.exchanges import ExchangeServicer
@@ -40,6 +43,9 @@ from hub.service.operations import OperationsServicer
 from hub.service.proofs import proved_lsn_of_peer
 from hub.service.queries import QueryServicer
 from hub.service.server import Server
+from hub.service.snapshots import SnapshotServicer
+from hub.snapshots.description import Snapshot
+from hub.snapshots.take import Snapshots, take
 from hub.status import CentreStatus, Digest, Leadership, StoreStatus
 from hub.store.store import Store
 from hub.telemetry import CentreCollector, serve_metrics
@@ -47,7 +53,7 @@ from hub.upkeep.arrange import Arranger
 from hub.upkeep.plan import compaction_debt
 from hub.upkeep.repair import Keeper
 from replication.core.state import recover
-from replication.core.types import Configuration, Entry, Kind
+from replication.core.types import Configuration, Entry, EntryId, Kind
 from replication.disk import FileDisk
 from replication.driver import Driver
 from replication.errors import NotLeadingError, ReplicationError, WitnessError
@@ -79,7 +85,13 @@ class SystemClock:
 class Node:
     """Implements what the services ask of a centre. Made and run in one event loop."""
 
-    def __init__(self, city: City, centre: str) -> None:
+    def __init__(
+        self, city: City, centre: str, *, files: SegmentFiles, disks: Mapping[str, FileDisk], store: Store
+    ) -> None:
+        """What is open stays the caller's."""
+        self._files = files
+        self._disks = disks
+        self._store = store
         self._city = city
         self._centre = centre
         self._peer = city.peer(centre)
@@ -87,38 +99,21 @@ class Node:
         self._started_s = time.monotonic()
         self._applying = ThreadPoolExecutor(max_workers=1, thread_name_prefix="apply")
         self._logger = structlog.get_logger().bind(centre=centre)
-        self._disks: dict[str, FileDisk] = {}
         self._drivers: dict[str, Driver] = {}
         self._links: dict[str, GrpcLink] = {}
         self._admissions: dict[str, Admission] = {}
+        self._retentions: dict[str, Retention] = {}
         self._leaders_changed = asyncio.Event()
 
     async def run(self, *, ready: asyncio.Event | None = None) -> None:
-        """Serves until cancelled. Raises HubError or ReplicationError when it cannot start or go on."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        limits = self._city.store
-        self._files = SegmentFiles.open(self._folder / "segments")
-        self._store = Store.open(
-            self._folder / "store.duckdb",
-            self._files,
-            memory_bytes_max=limits.memory_bytes_max,
-            threads=limits.threads,
-            temp_bytes_max=limits.temp_bytes_max,
-        )
-        self._channel = grpc.aio.insecure_channel(self._city.centres[self._peer].grpc, options=CHANNEL_OPTIONS)
-        bulk_channel = grpc.aio.insecure_channel(self._city.centres[self._peer].grpc, options=_BULK_OPTIONS)
+        """Serves until cancelled. Raises HubError or ReplicationError when it cannot start or go on, and
+        SnapshotNeededError, all in groups."""
+        to_peer = self._city.centres[self._peer].grpc
+        self._channel = grpc.aio.insecure_channel(to_peer, options=CHANNEL_OPTIONS)
+        bulk_channel = grpc.aio.insecure_channel(to_peer, options=_BULK_OPTIONS)
         to_witness = grpc.aio.insecure_channel(self._city.witness.grpc, options=WITNESS_CHANNEL_OPTIONS)
-        self._segments = SegmentPeer(bulk_channel, limits=self._city.replication)
-        self._arrivals = Arrivals(self._files, self._segments, applied_lsn=lambda log: self._drivers[log].applied_lsn)
-        self._segmenter = Segmenter(
-            self._files,
-            self._segments,
-            limits=self._city.segments,
-            pushes=lambda log: self._drivers[log].relies_on_peer,
-        )
+        self._make_segment_parts(SegmentPeer(bulk_channel, limits=self._city.replication))
         try:
-            for log in CENTRES:
-                self._open_disk(log)
             self._witness = WitnessLink(
                 centre=self._centre,
                 address=self._city.centres[self._centre].grpc,
@@ -131,14 +126,6 @@ class Node:
                 limits=self._city.replication,
             )
             self._reporter = Reporter(self._drivers, self._witness)
-            self._keeper = Keeper(
-                self._store,
-                self._files,
-                self._segments,
-                self._arrivals,
-                reopen=self._reopen,
-                limits=self._city.upkeep,
-            )
             self._roles = Roles(self._centre, self._peer, self._drivers, self._led, self._witness)
             await self._serve(ready)
         finally:
@@ -147,26 +134,29 @@ class Node:
                 await channel.close()
             self._segmenter.close()
             self._segments.close()
-            for disk in self._disks.values():
-                disk.close()
             self._applying.shutdown()
-            self._store.close()
+
+    def _make_segment_parts(self, peer: SegmentPeer) -> None:
+        self._segments = peer
+        self._arrivals = Arrivals(self._files, peer, applied_lsn=lambda log: self._drivers[log].applied_lsn)
+        self._segmenter = Segmenter(
+            self._files, peer, limits=self._city.segments, pushes=lambda log: self._drivers[log].relies_on_peer
+        )
+        self._snapshots = Snapshots()
+        self._keeper = Keeper(
+            self._store,
+            self._files,
+            peer,
+            self._arrivals,
+            self._snapshots,
+            reopen=self._reopen,
+            limits=self._city.upkeep,
+        )
 
     async def leave(self) -> None:
         """Before a planned stop, while it serves: lets the other centre lead what this one does, within moments."""
         if self._drivers:
             await self._roles.leave()
-
-    def _open_disk(self, log: str) -> None:
-        disk = FileDisk.open(self._folder / "log" / log, file_bytes_max=self._city.replication.log_file_bytes_max)
-        self._disks[log] = disk
-        applied_lsn = self._store.applied()[log]
-        if applied_lsn > disk.end.lsn:
-            raise ConfigurationError(
-                f"the store at {self._folder} has applied entry {applied_lsn} of log {log}, which ends at "
-                f"{disk.end.lsn}: the log lost entries, or the store is another centre's",
-                hint="restore the log's folder, or move the whole folder away to seed this centre anew",
-            )
 
     def _report(self) -> tuple[LogReport, ...]:
         """For the witness; before the drivers run, a new city's first configurations."""
@@ -175,7 +165,7 @@ class Node:
         return tuple(self._first_report(log, disk) for log, disk in self._disks.items())
 
     def _first_report(self, log: str, disk: FileDisk) -> LogReport:
-        configuration, _ = disk.configuration() or (first_configuration(log), None)
+        configuration, _ = disk.configuration() or (first_configuration(log, disk.end), None)
         return LogReport(log=log, configuration=configuration, end_lsn=disk.end.lsn, commit_lsn=0, fit=False)
 
     async def _make_drivers(self) -> None:
@@ -183,7 +173,7 @@ class Node:
         if self._witness.status.identity is None:
             if self._unconfigured() and (await self._until(self._first_look())).identity is None:
                 for log, disk in self._disks.items():  # Before the first beat, and so before the witness is formed.
-                    disk.save_configuration(first_configuration(log), None)
+                    disk.save_configuration(first_configuration(log, disk.end), None)
             self._watching = self._tasks.create_task(self._witness.run())
             view = await self._until(self._witness.trusted_view())
             if view.identity is not None and view.identity.generation > 1:
@@ -269,6 +259,9 @@ class Node:
         self._links[log] = link
         self._drivers[log] = driver
         self._reporter.changed(log)
+        self._retentions[log] = Retention(
+            driver, disk, snapshot_lsn=lambda: self._snapshots.oldest_lsn(log), limits=city.log
+        )
         self._admissions[log] = Admission(
             driver,
             contracts=self._store.contracts,
@@ -278,6 +271,24 @@ class Node:
             disk_free_bytes=self._disk_free_bytes,
             address_of=lambda name: city.centres[name].grpc,
             claim=lambda lsn, ids: self._arrivals.claim(log, lsn, ids),
+        )
+
+    async def _watch_for_gap(self) -> None:
+        """Ends this life when only a snapshot helps."""
+        async with AsyncHubClient({self._peer: self._city.centres[self._peer].grpc}) as peer:
+            while True:
+                reason = await wait_until_needed(self._centre, peer, self._drivers, self._arrivals)
+                await self._roles.leave()
+                if not any(driver.leads for driver in self._drivers.values()):
+                    raise SnapshotNeededError(reason)
+
+    def _take_snapshot(self, told: Callable[[str], None]) -> Snapshot:
+        return take(
+            self._store,
+            self._files,
+            centre=self._centre,
+            id_at=lambda log, lsn: self._disks[log].id_now(lsn),
+            told=told,
         )
 
     def _arranger(self, log: str) -> Arranger:
@@ -309,7 +320,9 @@ class Node:
                     tasks.create_task(self._links[log].run(driver))
                     tasks.create_task(self._admissions[log].run())
                     tasks.create_task(self._arranger(log).run())
+                    tasks.create_task(self._retentions[log].run())
                 tasks.create_task(self._keeper.run())
+                tasks.create_task(self._watch_for_gap())
                 await server.start()
                 tasks.create_task(self._put_builtin_contracts_in_force())
                 own = self._city.centres[self._centre]
@@ -358,6 +371,7 @@ class Node:
             operations=OperationsServicer(self, self._roles),
             replication=ReplicationServicer(self._centre, self._peer, self._links, self._drivers),
             segments=SegmentServicer(self._files, limits=self._city.replication),
+            snapshots=SnapshotServicer(self._snapshots, self._take_snapshot, self._keeper.drop),
         )
         metrics, _ = serve_metrics(own.http, CentreCollector(self.status, self._counts))
         return server, metrics
@@ -421,7 +435,14 @@ class Node:
             centre=self._centre,
             version=version("cityhub"),
             uptime_s=time.monotonic() - self._started_s,
-            logs=[self._reporter.log(log, waiting=self._admissions[log].waiting) for log in CENTRES],
+            logs=[
+                self._reporter.log(
+                    log,
+                    waiting=self._admissions[log].waiting,
+                    standby_lost_in_s=self._retentions[log].standby_lost_in_s(),
+                )
+                for log in CENTRES
+            ],
             store=StoreStatus(
                 store_bytes=self._store.size_bytes(),
                 disk_free_bytes=self._disk_free_bytes(),
@@ -435,6 +456,7 @@ class Node:
                 segments_missing=len(self._keeper.missing()),
                 segments_damaged=self._keeper.damaged,
                 segments_repaired=self._keeper.repaired,
+                snapshots=self._snapshots.shown(),
                 resident_bytes=psutil.Process().memory_info().rss,
             ),
             witness=self._reporter.witness(),
@@ -545,6 +567,6 @@ class Node:
                 existing = self._store.contracts().get(contract.name)
 
 
-def first_configuration(log: str) -> Configuration:
-    """Of a new city: each centre leads the log that bears its name, and both hold all of nothing."""
-    return Configuration(version=1, epoch=1, leader=log, in_sync=frozenset(CENTRES))
+def first_configuration(log: str, end: EntryId) -> Configuration:
+    """Of a new city: each centre leads the log that bears its name, and both hold the same: nothing, or a backup."""
+    return Configuration(version=1, epoch=end.epoch + 1, leader=log, in_sync=frozenset(CENTRES))

@@ -28,7 +28,7 @@ class Reporter:
         if state.peer in state.configuration.in_sync:  # It asks to go on alone, and has acknowledged nothing alone yet.
             self._shared_lsn[log, state.configuration.epoch] = state.commit_lsn
 
-    def log(self, log: str, *, waiting: int) -> LogStatus:
+    def log(self, log: str, *, waiting: int, standby_lost_in_s: float) -> LogStatus:
         driver = self._drivers[log]
         state = driver.state
         entries = self._lag_entries(driver)
@@ -56,6 +56,8 @@ class Reporter:
             suspected=driver.suspected,
             apply_lag_entries=max(0, state.commit_lsn - driver.applied_lsn),
             pending_ms=0.0 if since_s is None else (time.monotonic() - since_s) * 1000,
+            first_lsn=driver.first_lsn,
+            standby_lost_in_s=standby_lost_in_s,
         )
 
     def witness(self) -> WitnessStatus:

@@ -11,7 +11,8 @@ class LogStatus(BaseModel):
     `apply_lag_entries`: known to be committed and not applied here. `suspected`: why the peer would be taken for
     missing. `lag_*` at a leader: what the standby is not known to hold; at a standby: what is committed and not applied
     here, and the seconds since it heard the leader. `waiting`: exchanges taken in and not answered. `pending_ms`: since
-    `pending` was asked of the witness.
+    `pending` was asked of the witness. `first_lsn`: where the log begins here.
+    `standby_lost_in_s`: until a standby that is away can only come back by a snapshot; negative when none is away.
     """
 
     log: str
@@ -35,11 +36,13 @@ class LogStatus(BaseModel):
     suspected: str
     apply_lag_entries: int
     pending_ms: float
+    first_lsn: int = 1
+    standby_lost_in_s: float = -1.0
 
 
 class StoreStatus(BaseModel):
     """`segments_to_compact`: small ones that wait to be merged; `segments_missing`: named and not held here now;
-    `segments_damaged` and `segments_repaired` count since the start."""
+    `segments_damaged` and `segments_repaired` count since the start; `snapshots` says who fetches one from here."""
 
     store_bytes: int
     disk_free_bytes: int
@@ -54,6 +57,7 @@ class StoreStatus(BaseModel):
     segments_missing: int = 0
     segments_damaged: int = 0
     segments_repaired: int = 0
+    snapshots: str = ""
 
 
 class WitnessStatus(BaseModel):

@@ -62,13 +62,15 @@ class CentreCollector(Collector):
             "apply_lag_entries",
             "waiting",
             "log_bytes",
+            "first_lsn",
+            "standby_lost_in_s",
         ):
             gauge = GaugeMetricFamily(f"cityhub_log_{name}", f"{name} of a log at this centre", labels=["log"])
             for log in status.logs:
                 gauge.add_metric([log.log], getattr(log, name))
             yield gauge
         yield from _roles(status)
-        for name, value in status.store.model_dump().items():
+        for name, value in status.store.model_dump(exclude={"snapshots"}).items():
             yield GaugeMetricFamily(f"cityhub_{name}", f"{name} of this centre", value=value)
         for name, by_log in self._counts().items():
             counter = CounterMetricFamily(f"cityhub_{name}", f"{name} since the start, through a log", labels=["log"])

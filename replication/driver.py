@@ -49,7 +49,7 @@ from replication.core.messages import Append, Message
 from replication.core.state import Leader, Replica, may_propose, members
 from replication.core.step import step
 from replication.core.types import Configuration, Entry, EntryId, Kind
-from replication.errors import LogFullError, NotLeadingError, ReplicationError, WitnessError
+from replication.errors import EntryNotHeldError, LogFullError, NotLeadingError, ReplicationError, WitnessError
 from replication.limits import ReplicationLimits
 from replication.observation import LogReport, View
 from replication.ports import Clock, Disk, Link, Witness
@@ -182,6 +182,10 @@ class Driver:
             return entries, self._tail.bytes_after(self.state.role.matched_lsn), behind_s
         entries = self.state.role.leader_commit_lsn - self.applied_lsn
         return max(0, entries), self._tail.bytes_after(self.applied_lsn) if entries > 0 else 0, now_s - self._heard_s
+
+    @property
+    def first_lsn(self) -> int:
+        return self._disk.first_lsn
 
     @property
     def log_bytes(self) -> int:
@@ -443,9 +447,21 @@ class Driver:
             await self._ship_due.wait()
             self._ship_due.clear()
             while (ship := self._shipments.take()) is not None:
-                entries = await self._read(ship.after_lsn, self._limits.ship_bytes_max, ship.through_lsn)
-                self._shipments.put_back(ship, entries[-1].lsn if entries else ship.through_lsn)
-                await self._send(await self._id_at(ship.after_lsn), tuple(entries))
+                try:
+                    await self._send_range(ship)
+                except EntryNotHeldError:
+                    await self._send_what_is_left(ship)
+
+    async def _send_range(self, ship: Ship) -> None:
+        entries = await self._read(ship.after_lsn, self._limits.ship_bytes_max, ship.through_lsn)
+        self._shipments.put_back(ship, entries[-1].lsn if entries else ship.through_lsn)
+        await self._send(await self._id_at(ship.after_lsn), tuple(entries))
+
+    async def _send_what_is_left(self, ship: Ship) -> None:
+        """The standby lacks entries that are gone here: it needs a snapshot, and finds that out by itself. It goes on
+        hearing heartbeats, as of where the log begins."""
+        if ship.after_lsn == ship.through_lsn:
+            await self._send(await self._id_at(self._disk.first_lsn - 1), ())
 
     async def _send(self, previous: EntryId, entries: tuple[Entry, ...]) -> None:
         if isinstance(self.state.role, Leader):

@@ -15,6 +15,10 @@ Truncating: save the tail, fsynced; move the head and the mark back, fsynced; re
 cut, last first, each followed by an fsync of the directory; cut the file and fsync it. A crash on the way leaves a
 log that was cut less far, or not at all.
 
+Trimming: move the head to the first file that stays, fsynced; remove the files before it, oldest first; fsync the
+directory. Restarting after an entry that is not held: move the head there, fsynced; the next opening does the rest. A
+crash on the way leaves files that the head no longer counts: opening removes them.
+
 Opening recovers: `replication.log_recovery` has the rules. Deliberately absent: retries, and any entry that is not
 durable; what is being written lives with the caller.
 """
@@ -23,6 +27,7 @@ import os
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +57,8 @@ class LogFiles:
         self._epochs = tuple(recovery.epochs)
         self._head_file = head_file
         self._lock = threading.Lock()
-        self._removed: list[LogFile] = []  # Kept open, as a reader may still hold one.
+        self._removed: list[LogFile] = []  # Kept open while a reader may hold one.
+        self._readers = 0
         self._cuts = 0
         self._failure = ""
 
@@ -123,7 +129,8 @@ class LogFiles:
         """
         cuts = self._cuts
         try:
-            return self._read(after_lsn, bytes_max, through_lsn)
+            with self._reading():
+                return self._read(after_lsn, bytes_max, through_lsn)
         except LogError:
             if cuts == self._cuts:
                 raise
@@ -138,7 +145,44 @@ class LogFiles:
             return ORIGIN
         if not self.first_lsn - 1 <= lsn < end.lsn:
             raise EntryNotHeldError(lsn, self.first_lsn, end.lsn)
-        return self._indexed_file(max(lsn, self.first_lsn)).id_at(lsn)
+        with self._reading():
+            return self._indexed_file(max(lsn, self.first_lsn)).id_at(lsn)
+
+    def lsn_within(self, bytes_max: int) -> int:
+        """Where the oldest file begins that, with all after it, has at most `bytes_max` bytes; or the last file."""
+        with self._lock:
+            files = tuple(self._files)
+        size = files[-1].size_bytes
+        for file, following in zip(reversed(files[:-1]), reversed(files[1:]), strict=True):
+            size += file.size_bytes
+            if size > bytes_max:
+                return following.first_lsn
+        return files[0].first_lsn
+
+    def trim(self, before_lsn: int) -> int:
+        """Removes the files that hold nothing from `before_lsn` on, but never the last one; returns how many entries
+        went. Durable on return. Raises LogFailedError."""
+        self._refuse_if_failed()
+        with self._lock:
+            first_lsn = self.first_lsn
+            count = sum(following.first_lsn <= before_lsn for following in self._files[1:])
+            gone, self._files = self._files[:count], self._files[count:]
+            if gone:
+                self._epochs = _begun_at(self._files[0].previous, self._epochs)
+        if not gone:
+            return 0
+        try:
+            self._move_head()
+            self._head_file.sync()
+            for file in gone:
+                file.path.unlink()
+            sync_directory(self._directory)
+        except OSError as error:
+            raise self._failed(error) from error
+        with self._lock:
+            self._removed += gone
+        self._close_removed()
+        return self.first_lsn - first_lsn
 
     def truncate(self, after_lsn: int, save_to: Path | None) -> int:
         """Cuts the entries after `after_lsn`, and returns how many there were. Durable on return.
@@ -257,6 +301,22 @@ class LogFiles:
                     file.bounds = bounds
         return file
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+
+    def _close_removed(self) -> None:
+        with self._lock:
+            closed, self._removed = ((), self._removed) if self._readers else (self._removed, [])
+        for file in closed:
+            file.close()
+
     # --- Truncating ---------------------------------------------------------------------------------------------
 
     def _save(self, after_lsn: int, save_to: Path) -> None:
@@ -312,3 +372,22 @@ class LogFiles:
     def _failed(self, error: OSError) -> LogFailedError:
         self._failure = f"{self._directory}: {error.strerror}"
         return LogFailedError(self._failure)
+
+
+def restart(directory: Path, after: EntryId) -> None:
+    """Makes the log in a directory one that holds nothing yet and goes on after an entry beyond its end; the log must
+    not be open. Durable on return. Raises OSError."""
+    make_directory(directory)
+    head_file = HeadFile.open(directory)
+    try:
+        head_file.write(Head(first_lsn=after.lsn + 1, last_file_lsn=after.lsn + 1, id=after))
+        head_file.sync()
+    finally:
+        head_file.close()
+    sync_directory(directory)
+
+
+def _begun_at(previous: EntryId, epochs: Sequence[EpochStart]) -> tuple[EpochStart, ...]:
+    """The epochs of a log that begins after an entry, and that entry's own."""
+    base = EpochStart(epoch=previous.epoch, first_lsn=previous.lsn)
+    return (base, *(start for start in epochs if start.first_lsn > previous.lsn))

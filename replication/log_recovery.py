@@ -15,7 +15,10 @@ the mark is one append behind at most, as each append's fsync makes the mark of 
    append fsynced before a power loss, can pass for a torn tail: `RecoveredTail` puts that on the record.
 5. Without a head, rule 4 has only the mark to stand on: good entries after a bad one are damage, too.
 6. A last file whose header is bad and that the head does not name was being created: it is removed.
-7. What is accepted past the known end is written again before it is fsynced: after a failed fsync the kernel may
+7. Files before the first one that the head names were being trimmed, or belong to a log that was restarted after an
+   entry that it did not hold: they are removed. If no other one is there, that restart had come no further: the head
+   names the entry after which the log goes on.
+8. What is accepted past the known end is written again before it is fsynced: after a failed fsync the kernel may
    hold pages that it calls clean and that the disk never got.
 """
 
@@ -61,8 +64,10 @@ class Recovery:
 
     def run(self) -> None:
         self._open_files()
-        if not self.files and not self._head:
-            self.files.append(LogFile.create(self._directory, ORIGIN, None))
+        if not self.files and (not self._head or self._restarted(self._head)):
+            self.files.append(LogFile.create(self._directory, self._head.id if self._head else ORIGIN, None))
+        if self.files and self.files[0].previous != ORIGIN:
+            self._note_epoch(self.files[0].previous)
         self._find_missing()
         for before, file in pairwise(self.files):
             self._check_length(before, file)
@@ -77,6 +82,10 @@ class Recovery:
     def _open_files(self) -> None:
         paths = file_paths(self._directory)
         for path in paths:
+            if self._head and int(path.stem) < self._head.first_lsn:
+                path.unlink()  # The caller syncs the directory.
+        paths = file_paths(self._directory)
+        for path in paths:
             try:
                 self.files.append(LogFile.open(path))
             except LogDamagedError as damage:
@@ -84,6 +93,9 @@ class Recovery:
                     raise
                 self._note_tail(damage, path.stat().st_size)
                 path.unlink()  # The caller syncs the directory; should the file come back, it is removed again.
+
+    def _restarted(self, head: Head) -> bool:
+        return head.first_lsn == head.last_file_lsn == head.id.lsn + 1 and head.id.lsn > 0
 
     def _was_being_created(self, path: Path) -> bool:
         if self._head:

@@ -13,6 +13,10 @@ class Disk(Protocol):
     @property
     def size_bytes(self) -> int: ...
 
+    @property
+    def first_lsn(self) -> int:
+        """The oldest entry held, or the next one of a log without any."""
+
     async def append(self, entries: Sequence[Entry]) -> None:
         """Durable on return; without entries, fsyncs what is there. Raises LogFullError (nothing was written, may
         be tried again) or LogFailedError (nothing can be trusted any more)."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli import data, inspect, roles, run, status, witness
+from hub.cli import backup, data, inspect, roles, run, status, witness
 from hub.cli.common import EXIT_CODES
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app.command()(roles.maintenance)
 app.command()(inspect.verify)
 app.command()(inspect.datasets)
 app.command()(inspect.describe)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(data.load)
 app.command()(data.query)
 contract = typer.Typer(help="Create and change data sets.", no_args_is_help=True)

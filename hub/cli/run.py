@@ -13,11 +13,11 @@ from typing import Annotated, Final
 
 import typer
 
+from hub.centre import Centre
 from hub.cli.common import DEFAULT_CITY, CityOption, DataOption, city_of, command, connect, err, out
 from hub.client import HubClient
 from hub.config import City
 from hub.errors import ConfigurationError, HubError, UnavailableError
-from hub.node import Node
 from hub.telemetry import configure_logging
 
 _START_S_MAX: Final = 60.0
@@ -80,7 +80,7 @@ async def _serve(topology: City, centre: str, *, hand_over: bool) -> None:
     gc.collect()
     gc.freeze()  # What the start made stays; collecting it again and again would stall acknowledgements.
     gc.set_threshold(_GC_THRESHOLD)
-    node = Node(topology, centre)
+    node = Centre(topology, centre)
     serving = asyncio.create_task(node.run())
     leaving: list[asyncio.Task[None]] = []
 
@@ -103,7 +103,7 @@ async def _serve(topology: City, centre: str, *, hand_over: bool) -> None:
         gc.unfreeze()
 
 
-async def _leave(node: Node, serving: "asyncio.Task[None]", topology: City) -> None:
+async def _leave(node: Centre, serving: "asyncio.Task[None]", topology: City) -> None:
     """The logs are handed over, or it stops as their leader: it stops in any case."""
     with suppress(TimeoutError):
         try:

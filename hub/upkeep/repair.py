@@ -14,6 +14,7 @@ import structlog
 
 from hub.arrivals import Arrivals
 from hub.config import UpkeepLimits
+from hub.snapshots.take import Snapshots
 from hub.store.store import Store
 from replication.errors import SegmentDamagedError, SegmentError, SegmentMissingError
 from replication.file_threads import FileThreads
@@ -35,6 +36,7 @@ class Keeper:
         files: SegmentFiles,
         peer: SegmentPeer,
         arrivals: Arrivals,
+        snapshots: Snapshots,
         *,
         reopen: Reopen,
         limits: UpkeepLimits,
@@ -47,6 +49,7 @@ class Keeper:
         self._files = files
         self._peer = peer
         self._arrivals = arrivals
+        self._snapshots = snapshots
         self._reopen = reopen
         self._limits = limits
         self._threads = FileThreads(1, "scrub", niceness=_NICENESS)
@@ -115,15 +118,20 @@ class Keeper:
             if time.monotonic() - swept_s > _ORPHANS_S:
                 swept_s = time.monotonic()
                 free |= self._orphans()
-            free -= self._store.manifest().ids() | self._arrivals.named()
-            for one in free:
-                self._files.distrust(one)  # At once: nobody may name it from here on.
-            if free:
-                with suppress(SegmentError):  # It is removed another time.
-                    await self._threads.run(self._files.delete, free)
+            await self.drop([*free, *self._snapshots.expired()])
+
+    async def drop(self, segment_ids: Collection[str]) -> None:
+        """Deletes those that nobody needs."""
+        needed = self._store.manifest().ids() | self._arrivals.named() | self._snapshots.names()
+        free = set(segment_ids) - needed
+        for one in free:
+            self._files.distrust(one)  # At once: nobody may name it from here on.
+        if free:
+            with suppress(SegmentError):  # It is removed another time.
+                await self._threads.run(self._files.delete, free)
 
     def _orphans(self) -> set[str]:
         """Files that were made and then named by no entry, as their exchange failed."""
-        kept = self._store.manifest().ids() | self._arrivals.named() | self._store.readers.dropped()
+        kept = self._store.manifest().ids() | self._store.readers.dropped()
         oldest_s = time.time() - self._limits.orphan_s
         return {one for one in self._files.ids() - kept if self._files.written_s(one) < oldest_s}

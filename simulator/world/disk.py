@@ -117,6 +117,10 @@ class FakeDisk:
     def size_bytes(self) -> int:
         return len(self._files.data)
 
+    @property
+    def first_lsn(self) -> int:
+        return 1
+
     async def append(self, entries: Sequence[Entry]) -> None:
         process, files = self._process, self._files
         if not entries:
