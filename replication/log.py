@@ -291,8 +291,11 @@ class LogFiles:
         return entries
 
     def _indexed_file(self, lsn: int) -> LogFile:
-        """The file that holds the entry. An older file's index is built when it is first needed."""
+        """The file that holds the entry. An older file's index is built when it is first needed. Raises
+        EntryNotHeldError when it was trimmed."""
         with self._lock:
+            if lsn < self.first_lsn:
+                raise EntryNotHeldError(lsn, self.first_lsn, self._end.lsn)
             file = self._files[bisect_right(self._files, lsn, key=lambda file: file.first_lsn) - 1]
         if file.bounds is None:
             bounds = file.index()

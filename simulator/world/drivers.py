@@ -68,7 +68,7 @@ class Centre:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Centre"]:
-        self.disk = FileDisk.open(self.folder, file_bytes_max=1 << 20)
+        self.disk = FileDisk.open(self.folder, file_bytes_max=self.limits.log_file_bytes_max)
         self.link = MemoryLink()
         replica = recover(
             log="ops",
