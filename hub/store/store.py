@@ -312,7 +312,7 @@ class Store:
         """Those rows of the entries through an lsn, in the contract's schema."""
         cursor = self._connection.cursor()
         try:
-            rows: pa.Table = cursor.execute(tables.hot_rows(contract), [through_lsn]).to_arrow_table()
+            rows: pa.Table = cursor.sql(tables.hot_rows(contract), params=[through_lsn]).to_arrow_table()
             return rows.cast(contract.schema)
         finally:
             cursor.close()

@@ -99,6 +99,10 @@ class CityProcesses:
         if not names and not self._witness:
             self.kill(WITNESS)
 
+    def spawn(self, name: str) -> None:
+        """Starts a process and returns at once, whether it answers or not."""
+        self._spawn(name)
+
     def running(self, name: str) -> bool:
         """Whether the process lives; a paused one does."""
         return name in self._children and self._children[name].poll() is None
