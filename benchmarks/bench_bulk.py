@@ -45,7 +45,7 @@ _YEAR_MS: Final = 365 * 86_400_000
 
 
 def run(parameters: dict[str, Any], folder: Path) -> Outcome:
-    pool = _pool(parameters)
+    pool = make_pool(parameters)
     exchanges = parameters["rows"] // parameters["exchange_rows"]
     floor = _floor(pool, max(_POOL, int(exchanges * _FLOOR_SHARE)), folder / "floor")
     with CityProcesses(folder / "city") as processes:
@@ -54,7 +54,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
             wait_for_data_set(client, "readings")
             quiet, quiet_problems = _small(client, "quiet", parameters, lambda: time.sleep(parameters["quiet_s"]))
             before = usage_of(processes)
-            spent_s = asyncio.run(_send(processes.addresses, pool, exchanges, parameters["in_flight"], "bulk"))
+            spent_s = asyncio.run(send_all(processes.addresses, pool, exchanges, parameters["in_flight"], "bulk"))
             after = usage_of(processes)
             verified = _verify(client, pool, exchanges)
             store = client.status("ops").store
@@ -76,12 +76,12 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     )
 
 
-def _pool(parameters: dict[str, Any]) -> list[pa.Table]:
+def make_pool(parameters: dict[str, Any]) -> list[pa.Table]:
     """Made before the clock starts, and sent again and again, later each time."""
     return [noisy_readings(parameters["exchange_rows"], parameters["seed"] + number) for number in range(_POOL)]
 
 
-async def _send(addresses: dict[str, str], pool: list[pa.Table], exchanges: int, in_flight: int, name: str) -> float:
+async def send_all(addresses: dict[str, str], pool: list[pa.Table], exchanges: int, in_flight: int, name: str) -> float:
     """Seconds until every exchange is acknowledged."""
     async with AsyncHubClient(addresses) as client:
         contract = await client.contract("readings")
@@ -147,14 +147,14 @@ def _beside(client: HubClient, addresses: dict[str, str], parameters: dict[str, 
 
 
 def _send_for(addresses: dict[str, str], parameters: dict[str, Any], ready: Event, go: Event) -> None:
-    pool = _pool(parameters)
+    pool = make_pool(parameters)
     ready.set()
     go.wait()
     deadline_s = time.monotonic() + parameters["quiet_s"]
     turn = 0
     while time.monotonic() < deadline_s:
         turn += 1
-        asyncio.run(_send(addresses, pool, 2 * _POOL, parameters["in_flight"], f"beside-{turn}"))
+        asyncio.run(send_all(addresses, pool, 2 * _POOL, parameters["in_flight"], f"beside-{turn}"))
 
 
 # --- The floor --------------------------------------------------------------------------------------------------------

@@ -88,7 +88,8 @@ async def seed(city: City, centre: str, files: SegmentFiles, disks: dict[str, Fi
             else:
                 await asyncio.to_thread(files.delete, set(snapshot.table_files) - set(snapshot.segments))
                 position = {log: point.lsn for log, point in snapshot.position.items()}
-                logger.warning("snapshot installed", position=position, logs_kept=kept)
+                size_bytes = sum(snapshot.sizes_bytes.values())
+                logger.warning("snapshot installed", position=position, bytes=size_bytes, logs_kept=kept)
                 return
     except duckdb.Error as error:
         raise StoreDamagedError(f"the snapshot cannot be installed: {error}") from error
