@@ -2,8 +2,8 @@
 
 `ratio_to_copy`: bytes a second from the request for the snapshot until it is installed, over those of a plain copy of
 the same files, each read, checksummed, written and fsynced by one process, in the same run. `ingest_ratio`: the rate of
-bulk while the standby is rebuilt over that before it was wiped; `loaded_ratio_to_copy` is as the first, meanwhile. Verified: digests are equal when both are in sync, and
-every exchange is acknowledged.
+bulk while the standby is rebuilt over that before it was wiped; `loaded_ratio_to_copy` is as the first, meanwhile.
+Verified: digests are equal when both are in sync, and every exchange is acknowledged.
 """
 
 import asyncio

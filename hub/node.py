@@ -68,6 +68,7 @@ _HOME_EACH: Final = "each"
 _CONTRACTS_RETRY_S: Final = 0.2
 _WAITING_LOGGED_S: Final = 5.0
 _WITNESS_RETRY_S: Final = 0.1
+_SMALL_S: Final = 0.2
 # A connection of its own: what is sent in bulk must not stand before a log's messages.
 _BULK_OPTIONS: Final = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
 
@@ -140,7 +141,11 @@ class Node:
         self._segments = peer
         self._arrivals = Arrivals(self._files, peer, applied_lsn=lambda log: self._drivers[log].applied_lsn)
         self._segmenter = Segmenter(
-            self._files, peer, limits=self._city.segments, pushes=lambda log: self._drivers[log].relies_on_peer
+            self._files,
+            peer,
+            limits=self._city.segments,
+            pushes=lambda log: self._drivers[log].relies_on_peer,
+            gives_way=self._small_exchanges_come,
         )
         self._snapshots = Snapshots()
         self._keeper = Keeper(
@@ -300,6 +305,9 @@ class Node:
             claim=self._arrivals.claim,
             limits=self._city.upkeep,
         )
+
+    def _small_exchanges_come(self) -> bool:
+        return any(time.monotonic() - one.small_s < _SMALL_S for one in self._admissions.values())
 
     def _roles_changed(self, log: str) -> None:
         self._reporter.changed(log)

@@ -23,7 +23,7 @@ from hub.rpc.v1 import bulk_pb2_grpc as pb_grpc
 from hub.wire import error_of_call
 from replication.cancellation import raise_if_cancelled
 
-_CHUNK_BYTES: Final = 2 << 20
+_CHUNK_BYTES: Final = 1 << 20
 _PAUSE_MIN_S: Final = 0.02
 _PAUSE_MAX_S: Final = 1.0
 

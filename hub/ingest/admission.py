@@ -11,6 +11,7 @@ the log is being handed over, what comes is held; where another centre leads, wh
 
 import asyncio
 import functools
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -86,6 +87,7 @@ class Admission:
         self._flying = 0
         self._landing = asyncio.Event()
         self._in_flight: dict[tuple[str, int], tuple[_Flight, Accepted]] = {}
+        self.small_s = -math.inf  # When the last one came that brought its rows itself.
         self.exchanges_accepted = 0
         self.rows_accepted = 0
         self.rows_rejected = 0
@@ -100,7 +102,10 @@ class Admission:
         if error := self._refusal(exchange):
             exchange.reply(Receipt(sequence=exchange.sequence, log=self._log, error=error))
             return
-        self._queue.append((exchange, time.monotonic() + self._limits.write_wait_ms_max / 1000))
+        now_s = time.monotonic()
+        if exchange.segments is None:
+            self.small_s = now_s
+        self._queue.append((exchange, now_s + self._limits.write_wait_ms_max / 1000))
         self._queue_bytes += exchange.size_bytes
         self._due.set()
         if self._queue_bytes >= self._limits.entry_bytes_max:

@@ -10,8 +10,8 @@ which are then there already.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -36,18 +36,29 @@ _ROWS_MAX: Final = 2**31 - 1
 _REJECTED_CHARACTERS_MAX: Final = 4 << 20
 _PUSH_LOOK_S: Final = 0.1
 _BUSY_S: Final = 2.0
+_READ_BYTES: Final = 8 << 20
+_TURN_LOOK_S: Final = 0.1
 
 
 class Segmenter:
     """Makes segments of rows, durable here and, while it is in sync, at the peer. Made in the event loop."""
 
     def __init__(
-        self, files: SegmentFiles, peer: SegmentPeer, *, limits: SegmentLimits, pushes: Callable[[str], bool]
+        self,
+        files: SegmentFiles,
+        peer: SegmentPeer,
+        *,
+        limits: SegmentLimits,
+        pushes: Callable[[str], bool],
+        gives_way: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`pushes` says for a log whether the peer must hold its entries."""
+        """`pushes` says for a log whether the peer must hold its entries, `gives_way` whether small exchanges come
+        in."""
         self._files = files
         self._peer = peer
         self._pushes = pushes
+        self._gives_way = gives_way
+        self._ended = asyncio.Event()
         self._exchanges = 0
         self._worked_s = -math.inf
         self.limits = limits
@@ -59,15 +70,27 @@ class Segmenter:
         """Whether bulk exchanges come in, or did a moment ago."""
         return self._exchanges > 0 or time.monotonic() - self._worked_s < _BUSY_S
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """While a bulk exchange comes in."""
+    @property
+    def encoders(self) -> int:
+        """How many segments of one exchange may be made at a time."""
+        return 1 if self._gives_way() else self.limits.encoder_threads
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """While a bulk exchange comes in. Of several one alone has its turn while small exchanges come in, too: they
+        would wait for processors and the interpreter."""
+        while self._exchanges >= (1 if self._gives_way() else self.limits.exchanges_max):
+            self._ended.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TURN_LOOK_S):
+                    await self._ended.wait()
         self._exchanges += 1
         try:
             yield
         finally:
             self._exchanges -= 1
             self._worked_s = time.monotonic()
+            self._ended.set()
 
     async def make(self, contract: Contract, rows: pa.Table, *, origin: str) -> Descriptor:
         """Raises UnavailableError when a disk is full, or the peer cannot be reached and has not been given up."""
@@ -116,6 +139,8 @@ class BulkIntake:
         self._limits = segmenter.limits
         self._contract = contract
         self._origin = f"{producer}/{sequence}"
+        self._unread: list[bytes | memoryview] = []
+        self._unread_bytes = 0
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self._bytes = 0
@@ -126,10 +151,17 @@ class BulkIntake:
 
     async def add(self, payload: bytes | memoryview) -> None:
         """One record batch message in the contract's schema. Raises ExchangeError or LimitError."""
-        batch, rejected = await self._segmenter.threads.run(_checked, self._contract, payload)
-        self._reject(rejected)
-        self._take(batch)
-        self._rows_read += batch.num_rows + len(rejected)
+        self._unread.append(payload)
+        self._unread_bytes += len(payload)
+        if self._unread_bytes >= _READ_BYTES:
+            await self._read()
+
+    async def _read(self) -> None:
+        payloads, self._unread, self._unread_bytes = self._unread, [], 0
+        for batch, rejected in await self._segmenter.threads.run(_checked, self._contract, payloads):
+            self._reject(rejected)
+            self._take(batch)
+            self._rows_read += batch.num_rows + len(rejected)
         if self._rows_read > _ROWS_MAX:
             raise LimitError(f"an exchange may hold {_ROWS_MAX} rows", hint="send it in parts")
         while self._rows >= self._limits.rows_max or self._bytes >= self._limits.bytes_max:
@@ -138,7 +170,7 @@ class BulkIntake:
     async def add_parquet(self, data: bytes) -> None:
         """A whole file. Raises ExchangeError or LimitError."""
         checked = await self._segmenter.threads.run(_checked_file, self._contract, data, self._limits)
-        self._reject(list(checked.rejected))
+        self._reject(checked.rejected)
         for batch in checked.accepted.to_batches():
             self._take(batch)
         while self._rows > self._limits.rows_max:
@@ -146,6 +178,7 @@ class BulkIntake:
 
     async def finish(self) -> tuple[tuple[Descriptor, ...], bytes]:
         """The segments, and the rows that were refused as `Exchange.quarantine` has them."""
+        await self._read()
         if self._rows:
             await self._cut(self._rows)
         descriptors = tuple([await one for one in self._made])
@@ -162,7 +195,7 @@ class BulkIntake:
             self._rows += batch.num_rows
             self._bytes += batch.nbytes
 
-    def _reject(self, rejected: list[Rejected]) -> None:
+    def _reject(self, rejected: Sequence[Rejected]) -> None:
         self._rejected += (replace(one, row=self._rows_read + one.row) for one in rejected)
         self._rejected_characters += sum(len(one.content) + len(one.reason) for one in rejected)
         many = len(self._rejected) > self._limits.rejected_rows_max
@@ -173,13 +206,13 @@ class BulkIntake:
             )
 
     async def _cut(self, count: int) -> None:
-        """Begins a segment of the first rows, once fewer than `encoder_threads` are being made."""
+        """Begins a segment of the first rows, once there is an encoder for it."""
         rows = pa.Table.from_batches(self._batches, self._contract.schema)
         rest = rows.slice(count)
         self._batches = rest.to_batches()
         self._rows, self._bytes = rest.num_rows, rest.nbytes
         making = [one for one in self._made if not one.done()]
-        while len(making) >= self._limits.encoder_threads:
+        while len(making) >= self._segmenter.encoders:
             _, pending = await asyncio.wait(making, return_when=asyncio.FIRST_COMPLETED)
             making = list(pending)
         origin = f"{self._origin}/{len(self._made)}"
@@ -188,9 +221,9 @@ class BulkIntake:
         )
 
 
-def _checked(contract: Contract, payload: bytes | memoryview) -> tuple[pa.RecordBatch, list[Rejected]]:
-    checked = check(contract, read_batch(payload, contract.schema))
-    return checked.accepted, list(checked.rejected)
+def _checked(contract: Contract, payloads: list[bytes | memoryview]) -> list[tuple[pa.RecordBatch, Sequence[Rejected]]]:
+    all_checked = [check(contract, read_batch(one, contract.schema)) for one in payloads]
+    return [(one.accepted, one.rejected) for one in all_checked]
 
 
 def _checked_file(contract: Contract, data: bytes, limits: SegmentLimits) -> CheckedSegment:

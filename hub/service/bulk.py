@@ -26,7 +26,7 @@ Requests = AsyncIterator[Any]
 
 
 class BulkServicer(pb_grpc.BulkServiceServicer):
-    """`admissions` is keyed by log. Calls beyond `exchanges_max` wait their turn."""
+    """`admissions` is keyed by log. Calls beyond what the segmenter takes at a time wait their turn."""
 
     def __init__(
         self,
@@ -37,7 +37,6 @@ class BulkServicer(pb_grpc.BulkServiceServicer):
         self._admissions = admissions
         self._contracts = contracts
         self._segmenter = segmenter
-        self._slots = asyncio.Semaphore(segmenter.limits.exchanges_max)
 
     async def Load(self, requests: Requests, context: "grpc.aio.ServicerContext[Any, Any]") -> pb.LoadReply:  # noqa: N802
         try:
@@ -55,9 +54,8 @@ class BulkServicer(pb_grpc.BulkServiceServicer):
         segments: tuple[Descriptor, ...] = ()
         quarantine = b""
         if not admission.knows((header.producer, header.sequence)):
-            async with self._slots:
-                with self._segmenter.at_work():
-                    segments, quarantine = await self._segments(contract, header, requests)
+            async with self._segmenter.turn():
+                segments, quarantine = await self._segments(contract, header, requests)
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         admission.submit(
             Exchange(
@@ -120,12 +118,12 @@ def add_to_server(servicer: BulkServicer, server: grpc.aio.Server) -> None:
     every other call waits."""
     service = pb.DESCRIPTOR.services_by_name["BulkService"].full_name
     load = grpc.stream_unary_rpc_method_handler(
-        servicer.Load, request_deserializer=_parse, response_serializer=pb.LoadReply.SerializeToString
+        servicer.Load, request_deserializer=parse_request, response_serializer=pb.LoadReply.SerializeToString
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Load": load}),))
 
 
-def _parse(message: bytes) -> "memoryview | pb.LoadRequest":
+def parse_request(message: bytes) -> "memoryview | pb.LoadRequest":
     """A request; of one that holds nothing but a batch, the batch."""
     if message[:1] == _BATCH_TAG:
         size, place = 0, 1

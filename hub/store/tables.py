@@ -77,9 +77,11 @@ def create_view(contract: Contract, files: Mapping[int, Sequence[str]] | None = 
 
 
 def create_closed_view(contract: Contract, reason: str) -> str:
-    """A view that any query of it ends with an error."""
-    columns = _quoted([column.name for column in contract.columns])
-    rows = f"select {columns} from {table(contract)} where error('{reason}') is null"  # noqa: S608  # names are checked
+    """A view that ends every query of it with an error, whatever it asks: columns and rows alike are errors, so that no
+    filter and no count can do without one."""
+    fault = f"error({_text(reason)})"
+    columns = ", ".join(f'{fault}::{column.duckdb} as "{column.name}"' for column in contract.columns)
+    rows = f"select {columns} from range(1) where {fault} is null"  # noqa: S608  # names are checked
     return f'create or replace view main."{contract.name}" as {rows}'
 
 

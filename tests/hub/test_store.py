@@ -3,7 +3,8 @@
 Goal: whatever the grouping of entries, the restarts and the failures in between, the store holds exactly what the
 applied entries say, and stores at one lsn have equal digests.
 Method: Hypothesis appends to two logs and applies pieces of them to a real DuckDB file, to be compared with dicts after
-every step; then damage, a full disk and single cases by hand.
+every step, whether rows are hot, came as segments, were sealed or merged; then damage, a full disk and single cases by
+hand.
 """
 
 import resource
@@ -20,6 +21,7 @@ from unittest.mock import patch
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -32,6 +34,9 @@ from hub.errors import ContractError, StoreDamagedError, UnavailableError
 from hub.ingest.exchange import Exchange
 from hub.ingest.group import build_group, known_contract
 from hub.ingest.sections import Operation, Section, SectionError, encode_sections
+from hub.segments.descriptor import Descriptor
+from hub.segments.encoder import encode
+from hub.segments.payloads import Change, change_to_json
 from hub.status import Digest
 from hub.store.store import LOGS, Outcome, Store
 from replication.codec import make_entry
@@ -104,10 +109,9 @@ def section(name: str, rows: pa.RecordBatch) -> Section:
     return Section(data_set=name, operation=Operation.APPEND, contract_version=1, rows=rows)
 
 
-def open_store(path: Path) -> Store:
-    return Store.open(
-        path, SegmentFiles.open(path.parent / "segments"), memory_bytes_max=256 << 20, threads=1, temp_bytes_max=1 << 30
-    )
+def open_store(path: Path, files: SegmentFiles | None = None) -> Store:
+    files = files or SegmentFiles.open(path.parent / "segments")
+    return Store.open(path, files, memory_bytes_max=256 << 20, threads=1, temp_bytes_max=1 << 30)
 
 
 def seen(store: Store, name: str) -> "Counter[tuple[Any, ...]]":
@@ -116,6 +120,10 @@ def seen(store: Store, name: str) -> "Counter[tuple[Any, ...]]":
         return Counter(cursor.execute(f'select * from "{name}"').fetchall())
     finally:
         cursor.close()
+
+
+def event_of(log: str) -> str:
+    return next(name for name, (home, kind) in DATA_SETS.items() if home == log and kind is DataKind.EVENT)
 
 
 @dataclass(slots=True)
@@ -198,6 +206,25 @@ class Log:
 
             self.append(Kind.ROWS, entry.payload, effect)
 
+    def bulk(self, producer: str, sequence: int, sent: Sent, known: Contract, made: Descriptor) -> None:
+        """An exchange that came as a segment."""
+        exchange = Exchange(
+            producer=producer,
+            sequence=sequence,
+            data_set=known.name,
+            operation=Operation.APPEND,
+            payload=b"",
+            bare=False,
+            contract_version=known.version,
+            quarantine=b"",
+            segments=(made,),
+            reply=lambda receipt: None,
+        )
+        contract_of = known_contract({known.name: known}, self.name)
+        (entry,) = build_group([exchange], contract_of, received_at=NOW, entry_bytes_max=1 << 20).entries
+        lsn = len(self.entries) + 1
+        self.append(entry.kind, entry.payload, lambda model: model.take(self.name, lsn, exchange.key, sent))
+
     def id_at(self, lsn: int) -> EntryId:
         return self.entries[lsn - 1].id if lsn else ORIGIN
 
@@ -256,7 +283,9 @@ class Mixtures(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(mkdtemp())
         self.path = self.folder / "store.duckdb"
-        self.store = open_store(self.path)
+        self.files = SegmentFiles.open(self.folder / "segments")
+        self.store = open_store(self.path, self.files)
+        self.segments_made = 0
         self.logs = {name: Log(name) for name in LOGS}
         self.model = Model()
         self.applied = dict.fromkeys(LOGS, 0)
@@ -320,6 +349,71 @@ class Mixtures(RuleBasedStateMachine):
     def bare_entry(self, log: str, kind: Kind) -> None:
         self.logs[log].append(kind, b"")
 
+    @rule(log=st.sampled_from(LOGS), pairs=PAIRS.filter(bool), old=st.booleans())
+    def bulk(self, log: str, pairs: list[tuple[int, int]], old: bool) -> None:
+        """Rows that come as a segment; with `old`, of the contract before."""
+        event = event_of(log)
+        known = contract(event, max(1, self.logs[log].head.contracts[event].version - old))
+        rows = [{name: row(*pair)[name] for name in known.schema.names} for pair in pairs if pair[1] <= VALUE_MAX]
+        if rows:
+            made = self._make(known, pa.Table.from_batches([batch(known.schema, rows)]))
+            self.logs[log].bulk("p", self.next_sequence, (event, Operation.APPEND, rows), known, made)
+            self.next_sequence += 1
+
+    @rule(log=st.sampled_from(LOGS), share=st.floats(0, 1))
+    def seal(self, log: str, share: float) -> None:
+        """As a leader whose store is this one; where the log has sealed on meanwhile, the change does not fit."""
+        event = event_of(log)
+        known = self.store.contracts().get(event)
+        if known is None:
+            return
+        lsns, counts = self.store.hot_lsns(known)
+        if len(lsns):
+            through = int(lsns[int(share * (len(lsns) - 1))])
+            rows = self.store.hot_rows(known, through)
+            assert rows.num_rows == sum(counts[lsns <= through])
+            change = Change(
+                data_set=event,
+                added=(self._make(known, rows),),
+                sealed_after_lsn=self.store.manifest().sealed_lsn(event),
+                sealed_lsn=through,
+            )
+            self.logs[log].append(Kind.SEAL, change_to_json(change))
+
+    @rule(log=st.sampled_from(LOGS), data=st.data())
+    def compact(self, log: str, data: st.DataObject) -> None:
+        """Some segments become one."""
+        event = event_of(log)
+        held = self.store.manifest().of_data_set(event)
+        if len(held) > 1:
+            removed = data.draw(st.lists(st.sampled_from(sorted(held)), min_size=2, unique=True))
+            known = self.store.contracts()[event]
+            parts = [pq.read_table(self.files.path(one)) for one in removed]
+            rows = pa.concat_tables([known.schema.empty_table(), *parts], promote_options="default")
+            change = Change(data_set=event, added=(self._make(known, rows),), removed=tuple(removed))
+            self.logs[log].append(Kind.COMPACT, change_to_json(change))
+
+    @rule(log=st.sampled_from(LOGS))
+    def lose_a_file(self, log: str) -> None:
+        """Its data set is closed to queries, and no other one; once the file is back all is as before."""
+        event = event_of(log)
+        for lost in list(self.store.manifest().of_data_set(event))[:1]:
+            data = self.files.path(lost).read_bytes()
+            self.files.delete([lost])
+            self.store.reopen([event])
+            assert self.store.closed() == {event}
+            for sql in (
+                f"select * from {event}",
+                f"select count(*) from {event}",
+                f"select 1 from {event} where pump = 7",
+            ):
+                with pytest.raises(duckdb.Error, match=f"missing of data set {event}"):
+                    self.store.cursor().execute(sql).fetchall()
+            assert self.files.write([data]) == (lost, len(data))
+            self.store.reopen([event])
+            assert self.store.closed() == frozenset()
+            check(self.store, self.model, self.applied)
+
     # --- The store follows ----------------------------------------------------------------------------------------
 
     @rule(
@@ -356,7 +450,8 @@ class Mixtures(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.store.close()
-        self.store = open_store(self.path)
+        self.files = SegmentFiles.open(self.folder / "segments")
+        self.store = open_store(self.path, self.files)
         self.opened_at = dict(self.applied)
         self.held.clear()
         check(self.store, self.model, self.applied)
@@ -391,6 +486,12 @@ class Mixtures(RuleBasedStateMachine):
         self.store.close()
         shutil.rmtree(self.folder)
 
+    def _make(self, known: Contract, rows: pa.Table) -> Descriptor:
+        self.segments_made += 1
+        made = encode(known, rows.select(known.schema.names).cast(known.schema), origin=str(self.segments_made))
+        self.files.write([memoryview(made.buffer)])
+        return made.descriptor
+
     def _advance(self, log: str, lsn: int) -> None:
         start = self.applied[log]
         for effect in self.logs[log].effects[start:lsn]:
@@ -414,7 +515,7 @@ class Mixtures(RuleBasedStateMachine):
         return make_entry(after=after, epoch=1, kind=kind, payload=payload)
 
 
-Mixtures.TestCase.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)
+Mixtures.TestCase.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 TestMixtures = pytest.mark.timeout(900)(Mixtures.TestCase)  # A failure is made small for minutes.
 
 
