@@ -30,6 +30,7 @@ class RunningQuery:
     """An answer that is being computed: its `position`, its `schema`, and its batches by iteration."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
+        self._segments_folder = store.segments_folder
         self._readers = store.readers
         self._ticket = store.readers.enter()
         self._cursor = store.cursor()
@@ -110,8 +111,10 @@ class RunningQuery:
         text = str(error).partition("\n\nStack Trace:")[0]  # Of faults within DuckDB: it tells paths of the host.
         if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
             return LimitError(f"the query needs more memory than it may use: {text}", hint="ask for less at once")
-        if SEGMENTS_MISSING in text or isinstance(error, duckdb.IOException):
-            return UnavailableError(f"files of this data set cannot be read here: {text}", hint="ask the other centre")
+        if SEGMENTS_MISSING in text or isinstance(error, duckdb.IOException) or self._segments_folder in text:
+            return UnavailableError(
+                "files of a data set are missing here, and being fetched", hint="ask the other centre"
+            )
         return QueryError(text)
 
 

@@ -140,6 +140,11 @@ class Store:
         """The contracts in force, by name; never changed in place."""
         return self._contracts
 
+    @property
+    def segments_folder(self) -> str:
+        """Errors of DuckDB that name it are about a file that is damaged or gone."""
+        return str(self._files.folder)
+
     def manifest(self) -> Manifest:
         return self._manifest
 
