@@ -75,12 +75,12 @@ async def _load(addresses: dict[str, str], parameters: dict[str, Any]) -> tuple[
                 tasks.create_task(stream(number))
         receipts = [future.result() for future in futures]
         sent_s = time.perf_counter() - start_s
-        await asyncio.gather(*(_applied(client, centre, newest(receipts)) for centre in client.centres))
+        await asyncio.gather(*(wait_until_applied(client, centre, newest(receipts)) for centre in client.centres))
         applied_s = time.perf_counter() - start_s
     return count * batch_rows, sum(sums[index % len(pool)] for index in range(count)), sent_s, applied_s
 
 
-async def _applied(client: AsyncHubClient, centre: str, position: dict[str, int]) -> None:
+async def wait_until_applied(client: AsyncHubClient, centre: str, position: dict[str, int]) -> None:
     while True:
         status = await client.status(centre)
         if all(log.applied_lsn >= position.get(log.log, 0) for log in status.logs):

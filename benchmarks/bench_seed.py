@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -86,15 +87,8 @@ def _copy(source: Path, target: Path) -> float:
     size = 0
     begun_s = time.perf_counter()
     for path in sorted(source.glob("*.parquet")):
-        checksum = xxh3_128()
-        with path.open("rb") as read, (target / path.name).open("wb") as written:
-            while data := read.read(_CHUNK_BYTES):
-                checksum.update(data)
-                written.write(data)
-                size += len(data)
-            written.flush()
-            os.fsync(written.fileno())
-        assert checksum.hexdigest() == path.stem, "a segment is damaged"
+        with suppress(FileNotFoundError):  # It was merged away meanwhile.
+            size += _copy_one(path, target / path.name)
     spent_s = time.perf_counter() - begun_s
     for path in target.iterdir():
         path.unlink()
@@ -111,6 +105,19 @@ def _rebuild(processes: CityProcesses, client: HubClient) -> tuple[float, float]
     spent_s = time.monotonic() - begun_s
     seeding_s, size = _seeding(processes.log_file("ecc"))
     return size / seeding_s, spent_s
+
+
+def _copy_one(source: Path, target: Path) -> int:
+    """Its bytes."""
+    checksum = xxh3_128()
+    with source.open("rb") as read, target.open("wb") as written:
+        while data := read.read(_CHUNK_BYTES):
+            checksum.update(data)
+            written.write(data)
+        written.flush()
+        os.fsync(written.fileno())
+    assert checksum.hexdigest() == source.stem, "a segment is damaged"
+    return target.stat().st_size
 
 
 async def _rebuild_loaded(

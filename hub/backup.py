@@ -25,6 +25,7 @@ from replication.disk import FileDisk
 from replication.durable import make_directory, replace_file
 from replication.errors import SegmentError
 from replication.segments import SegmentFiles
+from replication.transport import CHANNEL_OPTIONS
 
 _COPY_BYTES: Final = 4 << 20
 Copied = Callable[[int, int], None]
@@ -47,7 +48,7 @@ async def back_up(city: City, centre: str, folder: Path, *, told: Told) -> Backu
     make_directory(folder / "snapshots")
     files = SegmentFiles.open(folder / "segments")
     before = files.ids()
-    channel = grpc.aio.insecure_channel(city.centres[centre].grpc)
+    channel = grpc.aio.insecure_channel(city.centres[centre].grpc, options=CHANNEL_OPTIONS)
     try:
         async with fetched(channel, files, by=f"backup {folder.name}", limits=city.replication, told=told) as snapshot:
             name = _name(snapshot)
@@ -119,7 +120,7 @@ def restore(city: City, folder: Path, snapshot: Snapshot, *, copied: Copied) -> 
                 path = city.folder(centre) / "log" / log
                 disks[log] = FileDisk.open(path, file_bytes_max=city.replication.log_file_bytes_max)
                 stack.callback(disks[log].close)
-            install(city.folder(centre), snapshot, files, disks)
+            install(city.folder(centre), snapshot, files, disks, city.store)
         files.delete(set(snapshot.table_files) - set(snapshot.segments))
 
 

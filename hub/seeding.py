@@ -26,6 +26,7 @@ from hub.status import CentreStatus, LogStatus
 from replication.disk import FileDisk
 from replication.driver import Driver
 from replication.segments import SegmentFiles
+from replication.transport import CHANNEL_OPTIONS
 
 _LOOK_S: Final = 1.0
 _RETRY_S: Final = 1.0
@@ -76,12 +77,12 @@ async def seed(city: City, centre: str, files: SegmentFiles, disks: dict[str, Fi
     logger = structlog.get_logger().bind(centre=centre)
     logger.warning("fetching a snapshot", reason=reason, source=city.peer(centre))
     teller = _Teller(logger)
-    channel = grpc.aio.insecure_channel(city.centres[city.peer(centre)].grpc)
+    channel = grpc.aio.insecure_channel(city.centres[city.peer(centre)].grpc, options=CHANNEL_OPTIONS)
     try:
         while True:
             try:
                 async with fetched(channel, files, by=centre, limits=city.replication, told=teller.tell) as snapshot:
-                    kept = await asyncio.to_thread(install, city.folder(centre), snapshot, files, disks)
+                    kept = await asyncio.to_thread(install, city.folder(centre), snapshot, files, disks, city.store)
             except HubError as error:
                 teller.failed(str(error))
                 await asyncio.sleep(_RETRY_S)

@@ -51,17 +51,27 @@ async def fetched(
     try:
         key, snapshot = await _take(stub, by, told)
         fetching = _Fetch(stub, key, snapshot, files, told)
-        async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(fetching.keep())
-            await fetching.run(peer)
+        keeping = asyncio.create_task(fetching.keep())
+        try:
+            await _unless_it_fails(keeping, asyncio.create_task(fetching.run(peer)))
             yield snapshot
+        finally:
             keeping.cancel()
-        with suppress(grpc.aio.AioRpcError):  # It lets go by itself.
-            await stub.LetGo(pb.LetGoSnapshotRequest(key=key), timeout=_CALL_S)
-    except* UnavailableError as errors:
-        raise errors.exceptions[0] from errors
+            await asyncio.gather(keeping, return_exceptions=True)
+            with suppress(grpc.aio.AioRpcError):  # It lets go by itself, later.
+                await stub.LetGo(pb.LetGoSnapshotRequest(key=key), timeout=_CALL_S)
     finally:
         peer.close()
+
+
+async def _unless_it_fails(other: "asyncio.Task[None]", work: "asyncio.Task[None]") -> None:
+    """Waits for the work; an end of the other one, which goes on for ever, is an error of both."""
+    try:
+        await asyncio.wait({other, work}, return_when=asyncio.FIRST_COMPLETED)
+        await (other if other.done() else work)
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
 async def _take(stub: pb_grpc.SnapshotServiceStub, by: str, told: Told) -> tuple[str, Snapshot]:

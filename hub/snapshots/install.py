@@ -13,6 +13,7 @@ import duckdb
 
 from hub.catalogue.contract import Contract
 from hub.catalogue.load import builtin_contracts, contract_from_json
+from hub.config import StoreLimits
 from hub.segments.descriptor import descriptor_from_json
 from hub.snapshots.description import Snapshot
 from hub.store import tables
@@ -28,12 +29,14 @@ from replication.segments import SegmentFiles
 STORE_NAME: Final = "store.duckdb"
 
 
-def install(folder: Path, snapshot: Snapshot, files: SegmentFiles, disks: dict[str, FileDisk]) -> dict[str, bool]:
+def install(
+    folder: Path, snapshot: Snapshot, files: SegmentFiles, disks: dict[str, FileDisk], limits: StoreLimits
+) -> dict[str, bool]:
     """Puts a snapshot in the place of a centre's store. Nothing of the centre may be running. Returns for each log
     whether it stays. Raises duckdb.Error or OSError."""
     fresh = folder / f"{STORE_NAME}.new"
     _remove_store(fresh)
-    _build(fresh, snapshot, files)
+    _build(fresh, snapshot, files, limits)
     kept = {log: holds(disks[log], point.entry) for log, point in snapshot.position.items()}
     _remove_store(folder / STORE_NAME)  # From here on a start finds no store, and asks for a snapshot again.
     sync_directory(folder)
@@ -55,8 +58,9 @@ def holds(disk: FileDisk, entry: EntryId) -> bool:
     return False
 
 
-def _build(path: Path, snapshot: Snapshot, files: SegmentFiles) -> None:
-    connection = duckdb.connect(str(path), config={"preserve_insertion_order": "true"})
+def _build(path: Path, snapshot: Snapshot, files: SegmentFiles, limits: StoreLimits) -> None:
+    settings = {"memory_limit": f"{limits.memory_bytes_max}B", "threads": str(limits.threads)}
+    connection = duckdb.connect(str(path), config=settings)
     try:
         for sql in tables.OWN_TABLES:
             connection.execute(sql).fetchall()

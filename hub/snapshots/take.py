@@ -108,6 +108,7 @@ def take(
     try:
         cursor.execute("begin transaction read only").fetchall()
         applied: Mapping[str, int] = dict(cursor.execute("select log, lsn from hub.applied").fetchall())
+        position = {log: Point.of(id_at(log, lsn)) for log, lsn in applied.items()}
         listed = "select schema_name, table_name from duckdb_tables() where schema_name in ('hot', 'hub') order by all"
         tables = []
         for schema, name in cursor.execute(listed).fetchall():
@@ -121,7 +122,7 @@ def take(
     return Snapshot(
         centre=centre,
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        position={log: Point.of(id_at(log, lsn)) for log, lsn in applied.items()},
+        position=position,
         tables=tuple(tables),
         segments=tuple(one.id for one in segments),
         sizes_bytes=sizes,
