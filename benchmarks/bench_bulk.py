@@ -29,6 +29,7 @@ from benchmarks.noisy import later, noisy_readings
 from hub.catalogue.load import builtin_contracts
 from hub.client import AsyncHubClient, HubClient
 from hub.segments.encoder import encode
+from hub.segments.encodings import choose_encodings
 from simulator.drill.checks import accounted_for
 from simulator.drill.load import SteadyLoad
 from simulator.drill.processes import CityProcesses
@@ -168,10 +169,11 @@ def _floor(pool: list[pa.Table], segments: int, folder: Path) -> float:
     other = multiprocessing.get_context("fork").Process(target=_write_all, args=(theirs, folder / "other"))
     other.start()
     turn = threading.Lock()
+    encodings = choose_encodings(pool[0])
 
     def one(number: int) -> int:
         rows = pool[number % len(pool)]
-        segment = encode(contract, rows, origin=str(number))
+        segment = encode(contract, rows, origin=str(number), encodings=encodings)
         data = memoryview(segment.buffer)
         with turn:  # The other process writes while this one does.
             ours.send_bytes(data)

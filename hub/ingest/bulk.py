@@ -25,7 +25,8 @@ from hub.ingest.checks import Rejected, check
 from hub.ingest.group import SENT_QUARANTINE_SCHEMA
 from hub.ingest.parquet import CheckedSegment, check_segment
 from hub.segments.descriptor import Descriptor
-from hub.segments.encoder import encode
+from hub.segments.encoder import EncodedSegment, encode
+from hub.segments.encodings import Encoding, choose_encodings
 from replication.errors import SegmentError, SegmentFullError
 from replication.file_threads import FileThreads
 from replication.segment_transport import SegmentBuffer, SegmentPeer
@@ -38,6 +39,7 @@ _PUSH_LOOK_S: Final = 0.1
 _BUSY_S: Final = 2.0
 _READ_BYTES: Final = 8 << 20
 _TURN_LOOK_S: Final = 0.1
+_TRIAL_USES: Final = 16
 
 
 class Segmenter:
@@ -59,6 +61,7 @@ class Segmenter:
         self._pushes = pushes
         self._gives_way = gives_way
         self._ended = asyncio.Event()
+        self._encodings: dict[tuple[str, int], tuple[dict[str, Encoding], int]] = {}
         self._exchanges = 0
         self._worked_s = -math.inf
         self.limits = limits
@@ -94,7 +97,7 @@ class Segmenter:
 
     async def make(self, contract: Contract, rows: pa.Table, *, origin: str) -> Descriptor:
         """Raises UnavailableError when a disk is full, or the peer cannot be reached and has not been given up."""
-        segment = await self.threads.run(encode, contract, rows, origin=origin)
+        segment = await self.threads.run(self._encode, contract, rows, origin)
         data = memoryview(segment.buffer)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -103,6 +106,15 @@ class Segmenter:
         except* SegmentError as errors:
             raise _unavailable(errors) from errors
         return segment.descriptor
+
+    def _encode(self, contract: Contract, rows: pa.Table, origin: str) -> EncodedSegment:
+        """The trial of encodings of one segment serves those that follow it: an agency's rows are alike."""
+        key = contract.name, contract.version
+        encodings, uses = self._encodings.get(key, ({}, _TRIAL_USES))
+        if uses >= _TRIAL_USES:
+            encodings, uses = choose_encodings(rows), 0
+        self._encodings[key] = encodings, uses + 1
+        return encode(contract, rows, origin=origin, encodings=encodings)
 
     async def _push(self, log: str, segment_id: str, source: SegmentBuffer) -> None:
         """Until the peer holds it, or need not: one that is given up fetches what it lacks when it comes back."""

@@ -11,6 +11,7 @@ readings are asked for by time.
 What takes time here is pyarrow's and releases the interpreter lock: other threads go on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from hub.catalogue.contract import Contract
 from hub.segments.descriptor import Descriptor, describe
-from hub.segments.encodings import choose_encodings, write_options
+from hub.segments.encodings import Encoding, choose_encodings, write_options
 from replication.segments import segment_id_of
 
 ROW_GROUP_ROWS: Final = 4 * 122_880
@@ -36,16 +37,23 @@ class EncodedSegment:
     descriptor: Descriptor
 
 
-def encode(contract: Contract, rows: pa.Table | pa.RecordBatch, *, origin: str) -> EncodedSegment:
+def encode(
+    contract: Contract,
+    rows: pa.Table | pa.RecordBatch,
+    *,
+    origin: str,
+    encodings: Mapping[str, Encoding] | None = None,
+) -> EncodedSegment:
     """A segment of rows in exactly the contract's schema, which have passed its checks. Raises nothing.
 
     `origin` says what the segment is made of, and is unique to it: another one of equal rows is another file.
+    `encodings` are found by trial unless given: rows alike need no other trial.
     """
     table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
     assert table.schema.equals(contract.schema), f"{contract.name}: rows did not go through conform"
     if contract.clustering:
         table = table.sort_by([(name, "ascending") for name in contract.clustering])
-    options = write_options(choose_encodings(table))
+    options = write_options(encodings or choose_encodings(table))
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, table.schema, **options) as writer:
         writer.write_table(table, ROW_GROUP_ROWS)

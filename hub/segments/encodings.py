@@ -20,6 +20,7 @@ smaller, for an eighth more time to encode. Other encodings of Parquet were trie
 deltas win where identifiers count up, and lose elsewhere; DuckDB 2.0 reads no byte stream split of long decimals.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -61,7 +62,7 @@ def own_encoding(kind: pa.DataType) -> Encoding:
     return Encoding.DELTA
 
 
-def write_options(encodings: dict[str, Encoding]) -> dict[str, Any]:
+def write_options(encodings: Mapping[str, Encoding]) -> dict[str, Any]:
     """Options of `pyarrow.parquet.write_table` for these encodings, and all that a segment's format leaves open.
 
     The types alone say what the columns are: no Arrow schema is stored beside them.

@@ -59,7 +59,10 @@ def holds(disk: FileDisk, entry: EntryId) -> bool:
 
 
 def _build(path: Path, snapshot: Snapshot, files: SegmentFiles, limits: StoreLimits) -> None:
-    settings = {"memory_limit": f"{limits.memory_bytes_max}B", "threads": str(limits.threads)}
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{limits.memory_bytes_max}B",
+        "threads": str(limits.threads),
+    }
     connection = duckdb.connect(str(path), config=settings)
     try:
         for sql in tables.OWN_TABLES:
