@@ -40,7 +40,7 @@ up: setup
 	$(RUN)cityhub up
 
 bench: setup
-	for name in exchange rows failover; do $(RUN)python -m benchmarks run $$name --size $(SIZE) --json - || exit 1; done
+	for name in exchange rows bulk seed scan registry failover; do $(RUN)python -m benchmarks run $$name --size $(SIZE) --json - || exit 1; done
 
 check: lint type test
 
