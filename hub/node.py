@@ -9,11 +9,10 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 from wsgiref.simple_server import WSGIServer
 
 import grpc
@@ -31,6 +30,7 @@ from hub.ingest.admission import Admission
 from hub.ingest.bulk import Segmenter
 from hub.ingest.exchange import Receipt
 from hub.ingest.producers import Sequences
+from hub.joining import Joined, Joining, first_configuration
 from hub.query.run import Limits, RunningQuery, prepare
 from hub.reporting import Reporter
 from hub.retention import Retention
@@ -53,11 +53,11 @@ from hub.upkeep.arrange import Arranger
 from hub.upkeep.plan import compaction_debt
 from hub.upkeep.repair import Keeper
 from replication.core.state import recover
-from replication.core.types import Configuration, Entry, EntryId, Kind
+from replication.core.types import Entry, Kind
 from replication.disk import FileDisk
 from replication.driver import Driver
 from replication.errors import NotLeadingError, ReplicationError, WitnessError
-from replication.observation import LogReport, View
+from replication.observation import LogReport
 from replication.segment_transport import SegmentPeer, SegmentServicer
 from replication.segments import SegmentFiles
 from replication.transport import CHANNEL_OPTIONS, GrpcLink, ReplicationServicer
@@ -66,8 +66,6 @@ from replication.witness_client import WitnessLink
 
 _HOME_EACH: Final = "each"
 _CONTRACTS_RETRY_S: Final = 0.2
-_WAITING_LOGGED_S: Final = 5.0
-_WITNESS_RETRY_S: Final = 0.1
 _SMALL_S: Final = 0.2
 # A connection of its own: what is sent in bulk must not stand before a log's messages.
 _BULK_OPTIONS: Final = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
@@ -155,6 +153,7 @@ class Node:
             self._arrivals,
             self._snapshots,
             reopen=self._reopen,
+            passed=lambda log, lsn: self._retentions[log].passed(lsn),
             limits=self._city.upkeep,
         )
 
@@ -174,73 +173,26 @@ class Node:
         return LogReport(log=log, configuration=configuration, end_lsn=disk.end.lsn, commit_lsn=0, fit=False)
 
     async def _make_drivers(self) -> None:
-        """A centre that has met no witness needs it once: it knows whether the city is new or only this disk."""
-        if self._witness.status.identity is None:
-            if self._unconfigured() and (await self._until(self._first_look())).identity is None:
-                for log, disk in self._disks.items():  # Before the first beat, and so before the witness is formed.
-                    disk.save_configuration(first_configuration(log, disk.end), None)
-            self._watching = self._tasks.create_task(self._witness.run())
-            view = await self._until(self._witness.trusted_view())
-            if view.identity is not None and view.identity.generation > 1:
-                for disk in self._disks.values():
-                    disk.forget_configuration()  # A rebuilt witness was not formed by this centre.
-        else:
-            self._watching = self._tasks.create_task(self._witness.run())
-        standings = await self._standings()
-        for log, disk in self._disks.items():
-            saved = disk.configuration()
-            if saved and log in standings and standings[log].version > saved[0].version:
-                saved = standings[log], None
-                disk.save_configuration(*saved)
-            self._make_driver(log, saved or (standings[log], None), blank=saved is None)
+        joining = Joining(self._city, self._centre, self._disks, self._witness, watch=self._watch_witness)
+        for log, joined in (await joining.run()).items():
+            self._make_driver(log, joined)
 
-    async def _standings(self) -> dict[str, Configuration]:
-        """As the witness has them, if that is needed: by a centre without configurations for as long as it takes; by
-        one that led a log alone for moments, as an operator may have let the other one lead since."""
-        if self._unconfigured():
-            return dict((await self._until(self._witness.trusted_view())).standings)
-        alone = {self._centre}
-        if any(found[0].in_sync == alone for disk in self._disks.values() if (found := disk.configuration())):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._city.replication.witness_call_ms_max / 1000):
-                    return dict((await self._witness.trusted_view()).standings)
-        return {}
+    def _watch_witness(self) -> None:
+        self._watching = self._tasks.create_task(self._witness.run())
 
-    def _unconfigured(self) -> bool:
-        return any(disk.configuration() is None for disk in self._disks.values())
-
-    async def _first_look(self) -> View:
-        while True:
-            with suppress(WitnessError):
-                return await self._witness.look()
-            await asyncio.sleep(_WITNESS_RETRY_S)
-
-    async def _until(self, waited_for: Coroutine[Any, Any, View]) -> View:
-        waiting = asyncio.create_task(waited_for)
-        try:
-            while not (await asyncio.wait([waiting], timeout=_WAITING_LOGGED_S))[0]:
-                self._logger.info(
-                    "waiting for the witness, which a new centre needs once",
-                    address=self._city.witness.grpc,
-                    problem=self._witness.status.problem,
-                )
-            return waiting.result()
-        finally:
-            waiting.cancel()
-
-    def _make_driver(self, log: str, saved: tuple[Configuration, frozenset[str] | None], *, blank: bool) -> None:
+    def _make_driver(self, log: str, joined: Joined) -> None:
         city, centre, disk = self._city, self._centre, self._disks[log]
         replica = recover(
             log=log,
             centre=centre,
             peer=self._peer,
-            configuration=saved[0],
-            pending=saved[1],
+            configuration=joined.configuration,
+            pending=joined.pending,
             end=disk.end,
             epochs=disk.epochs,
             applied_lsn=self._store.applied()[log],
             ship_window_entries_max=city.replication.ship_window_entries_max,
-            blank=blank,
+            blank=joined.blank,
         )
         link = GrpcLink(
             log,
@@ -573,8 +525,3 @@ class Node:
                     self._logger.warning("contract not put in force", data_set=contract.name, error=str(error))
                     break
                 existing = self._store.contracts().get(contract.name)
-
-
-def first_configuration(log: str, end: EntryId) -> Configuration:
-    """Of a new city: each centre leads the log that bears its name, and both hold the same: nothing, or a backup."""
-    return Configuration(version=1, epoch=end.epoch + 1, leader=log, in_sync=frozenset(CENTRES))

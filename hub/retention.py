@@ -49,6 +49,16 @@ class Retention:
                     if removed:
                         self._logger.info("log trimmed", entries=removed, first_lsn=self._disk.first_lsn)
 
+    def passed(self, lsn: int) -> bool:
+        """Whether the standby will never ask for an entry through `lsn`, or for what it names: it holds it, leads, or
+        is lost."""
+        role = self._driver.state.role
+        if not isinstance(role, Leader):
+            return True
+        if self._driver.relies_on_peer:
+            return role.matched_lsn >= lsn
+        return self._away is not None and self.standby_lost_in_s() == 0
+
     def standby_lost_in_s(self) -> float:
         """Seconds until a standby that is away can only come back by a snapshot; negative when none is away."""
         if self._away is None:

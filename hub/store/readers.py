@@ -1,8 +1,8 @@
 """Who may still need what was dropped: a file that no view names any more is deleted only after the queries that
-began before have ended. Safe for threads."""
+began before have ended, and once no standby will ask for it any more. Safe for threads."""
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 
 class Readers:
@@ -10,7 +10,7 @@ class Readers:
         self._lock = threading.Lock()
         self._clock = 0
         self._active: set[int] = set()
-        self._dropped: dict[str, int] = {}
+        self._dropped: dict[str, tuple[int, str, int]] = {}
 
     def enter(self) -> int:
         """Before a query's snapshot is taken. Returns what `leave` asks for."""
@@ -24,16 +24,17 @@ class Readers:
         with self._lock:
             self._active.discard(ticket)
 
-    def drop(self, names: Collection[str]) -> None:
-        """After no new snapshot can need these any more."""
+    def drop(self, names: Collection[str], log: str, lsn: int) -> None:
+        """After no new snapshot can need these any more, by an entry of a log through `lsn`."""
         with self._lock:
-            self._dropped |= dict.fromkeys(names, self._clock)
+            self._dropped |= dict.fromkeys(names, (self._clock, log, lsn))
 
-    def free(self) -> list[str]:
-        """Of what was dropped, what no query reads any more; each is told once."""
+    def free(self, passed: Callable[[str, int], bool]) -> list[str]:
+        """Of what was dropped, what no query reads and no standby needs any more; each is told once. `passed` says
+        whether the standby of a log holds it through an lsn: before, its entries may still name what was dropped."""
         with self._lock:
             oldest = min(self._active, default=self._clock + 1)
-            free = [name for name, at in self._dropped.items() if at < oldest]
+            free = [name for name, (at, log, lsn) in self._dropped.items() if at < oldest and passed(log, lsn)]
             for name in free:
                 del self._dropped[name]
             return free

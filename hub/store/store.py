@@ -240,7 +240,7 @@ class Store:
             self._contracts = MappingProxyType(contracts)
         before, self._manifest, self._closed = self._manifest, manifest, frozenset(closed)
         if any(is_change(entry) for entry in entries):
-            self.readers.drop(before.ids() - manifest.ids())
+            self.readers.drop(before.ids() - manifest.ids(), log, entries[-1].lsn)
 
     def _write(self, changes: Changes, contracts: Mapping[str, Contract]) -> list[tuple[str, int]]:
         for name in changes.data_sets():

@@ -39,9 +39,10 @@ class Keeper:
         snapshots: Snapshots,
         *,
         reopen: Reopen,
+        passed: Callable[[str, int], bool],
         limits: UpkeepLimits,
     ) -> None:
-        """`reopen` calls `Store.reopen` in the thread that applies."""
+        """`reopen` calls `Store.reopen` in the thread that applies; `passed` as in `Readers.free`."""
         self.damaged = 0
         self.repaired = 0
         self.scrubbed_bytes = 0
@@ -51,6 +52,7 @@ class Keeper:
         self._arrivals = arrivals
         self._snapshots = snapshots
         self._reopen = reopen
+        self._passed = passed
         self._limits = limits
         self._threads = FileThreads(1, "scrub", niceness=_NICENESS)
         self._logger = structlog.get_logger()
@@ -114,7 +116,7 @@ class Keeper:
         swept_s = time.monotonic()
         while True:
             await asyncio.sleep(self._limits.look_ms / 1000)
-            free = set(self._store.readers.free())
+            free = set(self._store.readers.free(self._passed))
             if time.monotonic() - swept_s > _ORPHANS_S:
                 swept_s = time.monotonic()
                 free |= self._orphans()

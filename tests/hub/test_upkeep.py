@@ -115,12 +115,13 @@ def test_what_was_dropped_stays_while_somebody_may_read_it(steps: list[tuple[str
         elif what == "leave" and active:
             readers.leave(active.pop(which % len(active)))
         elif what == "drop":
-            readers.drop([str(number)])
+            readers.drop([str(number)], "ops", number)
             waits_for[str(number)] = set(active)
         elif what == "free":
             free = {name for name, waited in waits_for.items() if not waited & set(active)}
             assert readers.dropped() == set(waits_for)
-            assert set(readers.free()) == free
+            assert readers.free(lambda log, lsn: False) == []
+            assert set(readers.free(lambda log, lsn: True)) == free
             for name in free:
                 del waits_for[name]
-            assert readers.free() == []
+            assert readers.free(lambda log, lsn: True) == []

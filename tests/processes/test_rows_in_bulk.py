@@ -65,9 +65,10 @@ def both_in_sync(client: HubClient) -> Callable[[], bool]:
 
 
 def counted(client: HubClient, centre: str) -> tuple[int, int]:
-    """(rows, sum of their quality), of all that is acknowledged."""
+    """(rows, sum of their quality), of all that is committed."""
+    lsn = max(log.commit_lsn for one in CENTRES for log in client.status(one).logs if log.log == "ops")
     sql = "select count(*) n, coalesce(sum(quality), 0) q from readings"
-    (row,) = client.query(sql, centre=centre, strong=True).table().to_pylist()
+    (row,) = client.query(sql, centre=centre, at_least={"ops": lsn}).table().to_pylist()
     return row["n"], row["q"]
 
 
