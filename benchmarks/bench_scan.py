@@ -19,9 +19,9 @@ from hub.client import HubClient
 from simulator.drill.processes import CityProcesses
 
 SIZES: Final[dict[str, dict[str, Any]]] = {
-    "smoke": {"rows": 2_000_000, "exchange_rows": 250_000, "in_flight": 3, "runs": 2, "seed": 1},
-    "quick": {"rows": 10**8, "exchange_rows": 2_000_000, "in_flight": 4, "runs": 5, "seed": 1},
-    "full": {"rows": 10**9, "exchange_rows": 2_000_000, "in_flight": 4, "runs": 5, "seed": 1},
+    "smoke": {"rows": 2_000_000, "exchange_rows": 250_000, "in_flight": 3, "runs": 2, "settled_s": 3, "seed": 1},
+    "quick": {"rows": 10**8, "exchange_rows": 2_000_000, "in_flight": 4, "runs": 5, "settled_s": 10, "seed": 1},
+    "full": {"rows": 10**9, "exchange_rows": 2_000_000, "in_flight": 4, "runs": 5, "settled_s": 10, "seed": 1},
 }
 _THREADS: Final = 2
 _SQL: Final = {
@@ -43,7 +43,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
             del pool
             segments = processes.city.folder("ops") / "segments"
             before, verified = _compare(client, segments, parameters["runs"])
-            _wait_until_merged(client)
+            _wait_until_merged(client, parameters["settled_s"])
             after, verified_after = _compare(client, segments, parameters["runs"])
             store = client.status("ops").store
     metrics = {
@@ -78,11 +78,11 @@ def _compare(client: HubClient, segments: Path, runs: int) -> tuple[dict[str, tu
     return found, same
 
 
-def _wait_until_merged(client: HubClient) -> None:
+def _wait_until_merged(client: HubClient, settled_s: int) -> None:
     deadline_s = time.monotonic() + _MERGED_S_MAX
     settled = 0
     seen = -1
-    while settled < 10 and time.monotonic() < deadline_s:
+    while settled < settled_s and time.monotonic() < deadline_s:
         time.sleep(1.0)
         now = client.status("ops").store.segments
         settled = settled + 1 if now == seen else 0

@@ -31,11 +31,13 @@ def named_by(entry: Entry) -> tuple[str, ...]:
 class Arrivals:
     """Of all logs of a centre. Made and used in one event loop.
 
-    `unavailable` holds segments that the leader does not have any more: only a snapshot helps.
+    `unavailable` holds segments that the leader does not have any more: only a snapshot helps. `undecided`: whether
+    one is needed is not known yet, and no entry is taken until then.
     """
 
     def __init__(self, files: SegmentFiles, peer: SegmentPeer, *, applied_lsn: Callable[[str], int]) -> None:
         self.unavailable: set[str] = set()
+        self.undecided = False
         self._files = files
         self._peer = peer
         self._applied_lsn = applied_lsn
@@ -45,6 +47,8 @@ class Arrivals:
 
     def take(self, log: str, entries: Sequence[Entry]) -> int:
         """How many of these entries may be held now; begins to fetch what the others need."""
+        if self.undecided:
+            return 0
         taken = len(entries)
         for place, entry in enumerate(entries):
             for segment_id in named_by(entry):

@@ -176,6 +176,7 @@ class Node:
         joining = Joining(self._city, self._centre, self._disks, self._witness, watch=self._watch_witness)
         for log, joined in (await joining.run()).items():
             self._make_driver(log, joined)
+            self._arrivals.undecided |= joined.blank and self._disks[log].end.lsn == 0
 
     def _watch_witness(self) -> None:
         self._watching = self._tasks.create_task(self._witness.run())

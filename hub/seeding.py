@@ -29,6 +29,9 @@ from replication.segments import SegmentFiles
 from replication.transport import CHANNEL_OPTIONS
 
 _LOOK_S: Final = 1.0
+_FIRST_LOOK_S: Final = 0.1
+_UNDECIDED_S_MAX: Final = 10.0
+"""A wiped centre on which its leader relies still, as no witness lets it go, takes entries after all."""
 _RETRY_S: Final = 1.0
 _LOGGED_S: Final = 5.0
 _WIPED_ENTRIES: Final = 5000
@@ -42,10 +45,12 @@ class SnapshotNeededError(Exception):
 async def wait_until_needed(
     centre: str, peer: AsyncHubClient, drivers: Mapping[str, Driver], arrivals: Arrivals
 ) -> str:
-    """Returns why, once this centre needs a snapshot and nobody depends on it."""
+    """Returns why, once this centre needs a snapshot and nobody depends on it. Decides within moments of a start."""
     (name,) = peer.centres
+    begun_s = time.monotonic()
     while True:
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_FIRST_LOOK_S if arrivals.undecided else _LOOK_S)
+        arrivals.undecided = arrivals.undecided and time.monotonic() - begun_s < _UNDECIDED_S_MAX
         if all(driver.leads or centre in driver.state.configuration.in_sync for driver in drivers.values()):
             continue
         if any(driver.leads and not driver.relies_on_peer for driver in drivers.values()):
@@ -57,6 +62,8 @@ async def wait_until_needed(
         for log in status.logs:
             if reason := _lacks(centre, drivers[log.log], log, status, arrivals):
                 return reason
+        if not any(driver.leads or centre in driver.state.configuration.in_sync for driver in drivers.values()):
+            arrivals.undecided = False
 
 
 def _lacks(centre: str, driver: Driver, theirs: LogStatus, status: CentreStatus, arrivals: Arrivals) -> str:

@@ -64,12 +64,19 @@ def both_in_sync(client: HubClient) -> Callable[[], bool]:
     return look
 
 
-def counted(client: HubClient, centre: str) -> tuple[int, int]:
-    """(rows, sum of their quality), of all that is committed."""
-    lsn = max(log.commit_lsn for one in CENTRES for log in client.status(one).logs if log.log == "ops")
+def counted(client: HubClient, centre: str, *, patience_s: float = 30.0) -> tuple[int, int]:
+    """(rows, sum of their quality), of all that is acknowledged. A proof may fail moments after a start."""
     sql = "select count(*) n, coalesce(sum(quality), 0) q from readings"
-    (row,) = client.query(sql, centre=centre, at_least={"ops": lsn}).table().to_pylist()
-    return row["n"], row["q"]
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            (row,) = client.query(sql, centre=centre, strong=True).table().to_pylist()
+        except UnavailableError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.1)
+        else:
+            return row["n"], row["q"]
 
 
 def quality(rows: pa.Table) -> int:
@@ -210,7 +217,7 @@ def test_a_bad_file_is_found_and_repaired(city: CityProcesses, client: HubClient
     def mended() -> bool:
         if fault != "a flipped bit":  # That one may well be read before it is found.
             with suppress(UnavailableError):  # Which says to ask the other centre.
-                assert counted(client, centre) == expected
+                assert counted(client, centre, patience_s=0) == expected
         return client.status(centre).store.segments_repaired > repaired
 
     until(mended)

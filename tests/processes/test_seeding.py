@@ -110,7 +110,7 @@ def test_killed_again_and_again_while_it_is_seeded(city: CityProcesses, client: 
     """Method: wipe the standby, start it and kill it after growing moments, each of them somewhere in the seeding."""
     city.kill("ecc")
     city.wipe("ecc")
-    for moment in range(5):
+    for moment in range(4):
         city.spawn("ecc")
         time.sleep(0.7 + 0.4 * moment)
         city.kill("ecc")
