@@ -18,9 +18,10 @@ class _Model(BaseModel):
 
 
 class Centre(_Model):
-    """Addresses of one centre. `http` serves /metrics."""
+    """Addresses of one centre. `flight` serves Flight SQL and bulk exchanges, `http` /metrics."""
 
     grpc: Address
+    flight: Address
     http: Address
 
 
@@ -56,8 +57,6 @@ class SegmentLimits(_Model):
     exchanges_max: int = Field(default=4, gt=0)
     encoder_threads: int = Field(default=2, gt=0)
     rejected_rows_max: int = Field(default=10_000, gt=0)
-    # A Parquet file that is sent, as it lies in memory.
-    file_bytes_max: int = Field(default=512 << 20, gt=0)
 
 
 class UpkeepLimits(_Model):

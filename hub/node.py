@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import Final
 from wsgiref.simple_server import WSGIServer
@@ -26,17 +27,18 @@ from hub.catalogue.load import builtin_contracts, contract_to_json
 from hub.client import AsyncHubClient
 from hub.config import CENTRES, City
 from hub.errors import ConfigurationError, ContractError, HubError, NotLeaderError, UnavailableError
+from hub.flight.server import FlightServer
 from hub.ingest.admission import Admission
 from hub.ingest.bulk import Segmenter
 from hub.ingest.exchange import Receipt
 from hub.ingest.producers import Sequences
+from hub.ingest.reception import Reception
 from hub.joining import Joined, Joining, first_configuration
 from hub.query.run import Limits, RunningQuery, prepare
 from hub.reporting import Reporter
 from hub.retention import Retention
 from hub.roles import Roles
 from hub.seeding import SnapshotNeededError, wait_until_needed
-from hub.service.bulk import BulkServicer
 from hub.service.catalogue import CatalogueServicer
 from hub.service.exchanges import ExchangeServicer
 from hub.service.operations import OperationsServicer
@@ -271,7 +273,8 @@ class Node:
         self._leaders_changed = asyncio.Event()
 
     async def _serve(self, ready: asyncio.Event | None) -> None:
-        async with asyncio.TaskGroup() as tasks:
+        own = self._city.centres[self._centre]
+        async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
             self._tasks = tasks
             await self._make_drivers()
             server, metrics = self._make_server()
@@ -285,9 +288,10 @@ class Node:
                 tasks.create_task(self._keeper.run())
                 tasks.create_task(self._watch_for_gap())
                 await server.start()
+                flight = FlightServer(own.flight, Reception(self._admissions, self._store.contracts, self._segmenter))
+                stack.push_async_callback(flight.stop)
                 tasks.create_task(self._put_builtin_contracts_in_force())
-                own = self._city.centres[self._centre]
-                self._logger.info("serving", grpc=own.grpc, http=own.http)
+                self._logger.info("serving", grpc=own.grpc, flight=own.flight, http=own.http)
                 if ready is not None:
                     ready.set()
                 await asyncio.Event().wait()  # Until a task fails or the whole is cancelled.
@@ -326,7 +330,6 @@ class Node:
         server = Server(
             own.grpc,
             exchanges=self._exchanges,
-            bulk=BulkServicer(self._admissions, self._store.contracts, self._segmenter),
             queries=self._queries,
             catalogue=CatalogueServicer(self),
             operations=OperationsServicer(self, self._roles),
@@ -358,6 +361,10 @@ class Node:
 
     async def mark(self, log: str) -> int:
         return await self._write(self._led(log), Kind.MARK, b"")
+
+    @property
+    def flight_address(self) -> str:
+        return self._city.centres[self._centre].flight
 
     async def leaders(self) -> AsyncIterator[list[Leadership]]:
         while True:

@@ -74,6 +74,15 @@ def error_of(status: Status) -> HubError:
     return kind(status.message, hint=hint)
 
 
+def error_of_reason(reason: str, message: str) -> HubError:
+    """Of an error that travelled as words; an unknown reason makes a plain one. Only for errors that need no more."""
+    return _BY_REASON.get(reason, HubError)(message)
+
+
+def error_of_bytes(status: bytes) -> HubError:
+    return error_of(Status.FromString(status))
+
+
 def error_of_call(error: grpc.RpcError, target: str) -> HubError:
     """The error behind a failed call: ours if it carries one, else what gRPC says about the connection."""
     status = rpc_status.from_call(error)

@@ -19,7 +19,7 @@ GENERATED_FOLDERS = ("hub.rpc", "replication.rpc")
 MAY_IMPORT_GENERATED = (
     "hub.service",
     "hub.client",
-    "hub.query.flight",
+    "hub.flight",
     "replication.segment_transport",
     "replication.transport",
     "replication.wire",

@@ -1,52 +1,50 @@
 """Sends bulk exchanges: rows of one data set by the million, which become segments.
 
-Each exchange is a call of its own to the leader of the data set's log. Until it has its outcome it is sent again, with
-the same sequence, to whoever leads by then.
+Each exchange is a Flight call of its own to the leader of the data set's log. Until it has its outcome it is sent
+again, with the same sequence, to whoever leads by then.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-import grpc
 import pyarrow as pa
+import pyarrow.flight as fl
+import pyarrow.parquet as pq
+from google.protobuf.any_pb2 import Any as Packed
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from hub.catalogue.contract import Contract
 from hub.client.leaders import Leaders
 from hub.client.producer import receipt_of
-from hub.errors import NotLeaderError, UnavailableError
+from hub.errors import InputFileError, NotLeaderError, UnavailableError
+from hub.flight.errors import error_of_flight
 from hub.ingest.exchange import Receipt
 from hub.rpc.v1 import bulk_pb2 as pb
-from hub.rpc.v1 import bulk_pb2_grpc as pb_grpc
-from hub.wire import error_of_call
-from replication.cancellation import raise_if_cancelled
+from hub.rpc.v1.exchange_pb2 import Receipt as WireReceipt
 
 _CHUNK_BYTES: Final = 1 << 20
+_FILE_BATCH_ROWS: Final = 65_536
 _PAUSE_MIN_S: Final = 0.02
 _PAUSE_MAX_S: Final = 1.0
+# A centre that works at an exchange says so every second: pings find one that stands still.
+_OPTIONS: Final = [("grpc.keepalive_time_ms", 5000), ("grpc.keepalive_timeout_ms", 5000)]
 
 Rows: TypeAlias = pa.Table | Path
-"""Rows in exactly the contract's schema, or a Parquet file with its columns."""
+"""Rows with the contract's columns, or a Parquet file of them."""
 
 
 class AsyncBulk:
     """Made by `AsyncHubClient.bulk`. Any number of `send` may be under way; beyond `in_flight_max` they wait."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        leaders: Leaders,
-        stub_of: Callable[[str], pb_grpc.BulkServiceStub],
-        in_flight_max: int,
-        patience_s: float,
-    ) -> None:
+    def __init__(self, name: str, *, leaders: Leaders, in_flight_max: int, patience_s: float) -> None:
         self.name = name
         self._leaders = leaders
-        self._stub_of = stub_of
         self._room = asyncio.Semaphore(in_flight_max)
+        self._threads = ThreadPoolExecutor(in_flight_max, thread_name_prefix="bulk")
         self._patience_s = patience_s
 
     async def send(self, contract: Contract, rows: Rows, *, sequence: int) -> Receipt:
@@ -55,7 +53,7 @@ class AsyncBulk:
         `sequence` is unique for this producer and log; one that was accepted is answered with its first receipt. Raises
         HubError; UnavailableError once no attempt went well for `patience_s`.
         """
-        header = pb.LoadHeader(
+        header = pb.BulkExchange(
             producer=self.name, sequence=sequence, data_set=contract.name, contract_version=contract.version
         )
         async with self._room:
@@ -75,27 +73,79 @@ class AsyncBulk:
                         raise
         raise AssertionError("the last attempt returns or raises")
 
-    async def _load(self, centre: str, header: pb.LoadHeader, rows: Rows) -> Receipt:
-        call: Any = self._stub_of(centre).Load(_requests(header, rows))
+    async def _load(self, centre: str, header: pb.BulkExchange, rows: Rows) -> Receipt:
+        address = await self._leaders.flight_address(centre)
+        call = _Call(centre, address)
         try:
-            reply = await call
-        except asyncio.CancelledError:
-            raise_if_cancelled()
-            raise UnavailableError(f"{centre} ended the call", definite=False) from None
-        except grpc.aio.AioRpcError as error:
-            raise error_of_call(error, centre) from error
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call.send, header, rows)
         finally:
-            call.cancel()
-        return receipt_of(reply.receipt)
+            call.cancelled = True
 
 
-async def _requests(header: pb.LoadHeader, rows: Rows) -> AsyncIterator[pb.LoadRequest]:
-    yield pb.LoadRequest(header=header)
-    if isinstance(rows, Path):
-        with rows.open("rb") as file:
-            while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-                yield pb.LoadRequest(parquet=piece)
-    else:
+class _Call:
+    """One attempt; `send` blocks. Once `cancelled`, it ends before its next batch."""
+
+    def __init__(self, centre: str, address: str) -> None:
+        self._centre = centre
+        self._address = address
+        self.cancelled = False
+
+    def send(self, header: pb.BulkExchange, rows: Rows) -> Receipt:
+        command = Packed()
+        command.Pack(header)
+        descriptor = fl.FlightDescriptor.for_command(command.SerializeToString())
+        with (
+            _opened(rows) as (schema, batches),
+            fl.connect(f"grpc://{self._address}", generic_options=_OPTIONS) as there,
+        ):
+            try:
+                writer, replies = there.do_put(descriptor, schema)
+                try:
+                    self._write(writer, batches)
+                    receipt = _last(replies)
+                finally:
+                    writer.close()  # Raises what the centre said: a write that failed says nothing of the cause.
+            except (pa.ArrowException, OSError) as error:
+                raise error_of_flight(error, self._centre) from error
+        return receipt_of(WireReceipt.FromString(receipt))
+
+    def _write(self, writer: fl.FlightStreamWriter, batches: Iterator[pa.RecordBatch]) -> None:
+        for batch in batches:
+            if self.cancelled:
+                raise UnavailableError("the exchange was cancelled", definite=False)
+            writer.write_batch(batch)
+        writer.done_writing()
+
+
+def _last(replies: fl.FlightMetadataReader) -> bytes:
+    """The receipt, after empty messages that only say that it is worked at."""
+    receipt = b""
+    while (reply := replies.read()) is not None:
+        receipt = reply.to_pybytes() or receipt
+    return receipt
+
+
+@contextmanager
+def _opened(rows: Rows) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    """Schema and batches of a size that travels well. Raises InputFileError."""
+    if isinstance(rows, pa.Table):
         rows_a_chunk = max(1, _CHUNK_BYTES * rows.num_rows // max(1, rows.nbytes))
-        for batch in rows.to_batches(rows_a_chunk):
-            yield pb.LoadRequest(batch=memoryview(batch.serialize()).tobytes())
+        yield rows.schema, iter(rows.to_batches(rows_a_chunk))
+        return
+    with _unreadable(rows):
+        file = pq.ParquetFile(rows)
+    with file:
+        yield file.schema_arrow, _batches(file, rows)
+
+
+def _batches(file: pq.ParquetFile, path: Path) -> Iterator[pa.RecordBatch]:
+    with _unreadable(path):
+        yield from file.iter_batches(batch_size=_FILE_BATCH_ROWS)
+
+
+@contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputFileError(f"{path} cannot be read as Parquet: {error}") from error

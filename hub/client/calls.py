@@ -16,7 +16,6 @@ from hub.client.leaders import Leaders
 from hub.client.producer import AsyncProducer
 from hub.client.roles import RoleCalls
 from hub.errors import ConfigurationError, HubError, NotLeaderError, UnavailableError, UnknownDataSetError
-from hub.rpc.v1 import bulk_pb2_grpc as bulk_grpc
 from hub.rpc.v1 import catalogue_pb2, operations_pb2, query_pb2
 from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
 from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
@@ -173,7 +172,6 @@ class AsyncHubClient:
         return AsyncBulk(
             name or f"client-{uuid4().hex}",
             leaders=self._leaders,
-            stub_of=lambda centre: bulk_grpc.BulkServiceStub(self._channel(centre)),
             in_flight_max=in_flight_max,
             patience_s=patience_s,
         )

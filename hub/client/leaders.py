@@ -9,10 +9,12 @@ from typing import Final, Protocol
 
 import grpc
 
+from hub.errors import UnavailableError
 from hub.rpc.v1 import operations_pb2 as pb
 from hub.rpc.v1 import operations_pb2_grpc as pb_grpc
 
 _RETRY_S: Final = 0.1
+_ADDRESS_S_MAX: Final = 2.0
 
 
 class _StubOf(Protocol):
@@ -26,6 +28,7 @@ class Leaders:
         self._centres = tuple(centres)
         self._stub_of = stub_of
         self._known: dict[str, tuple[int, str]] = {}
+        self._flight: dict[str, str] = {}
         self._changed = asyncio.Event()
         self._watches: list[asyncio.Task[None]] = []
 
@@ -42,13 +45,31 @@ class Leaders:
     def learn(self, log: str, epoch: int, leader: str) -> None:
         if leader in self._centres and epoch > self._known.get(log, (0, ""))[0]:
             self._known[log] = epoch, leader
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._tell()
+
+    def _learn_address(self, centre: str, flight: str) -> None:
+        if self._flight.get(centre) != flight:
+            self._flight[centre] = flight
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def elsewhere(self, log: str, centre: str) -> None:
         """Waits until a centre other than `centre` is known to lead."""
         while log not in self._known or self._known[log][1] == centre:
             await self._changed.wait()
+
+    async def flight_address(self, centre: str) -> str:
+        """Where a centre serves Flight; waits until it has said so. `watch` must have been called."""
+        try:
+            async with asyncio.timeout(_ADDRESS_S_MAX):
+                while centre not in self._flight:
+                    await self._changed.wait()
+        except TimeoutError:
+            raise UnavailableError(f"{centre} cannot be reached", hint="is the centre running?") from None
+        return self._flight[centre]
 
     def watch(self) -> None:
         """Starts listening, if it has not begun."""
@@ -65,6 +86,7 @@ class Leaders:
             call = self._stub_of(centre).WatchLeaders(pb.WatchLeadersRequest())
             try:
                 async for reply in call:
+                    self._learn_address(centre, reply.flight)
                     for one in reply.logs:
                         self.learn(one.log, one.epoch, one.leader)
             except grpc.aio.AioRpcError:

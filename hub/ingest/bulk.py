@@ -19,11 +19,9 @@ import pyarrow as pa
 
 from hub.catalogue.contract import Contract
 from hub.config import SegmentLimits
-from hub.errors import LimitError, UnavailableError
-from hub.ingest.arrow import read_batch
-from hub.ingest.checks import Rejected, check
+from hub.errors import ExchangeError, LimitError, UnavailableError
+from hub.ingest.checks import Rejected, check, conform
 from hub.ingest.group import SENT_QUARANTINE_SCHEMA
-from hub.ingest.parquet import CheckedSegment, check_segment
 from hub.segments.descriptor import Descriptor
 from hub.segments.encoder import EncodedSegment, encode
 from hub.segments.encodings import Encoding, choose_encodings
@@ -37,7 +35,6 @@ _ROWS_MAX: Final = 2**31 - 1
 _REJECTED_CHARACTERS_MAX: Final = 4 << 20
 _PUSH_LOOK_S: Final = 0.1
 _BUSY_S: Final = 2.0
-_READ_BYTES: Final = 8 << 20
 _TURN_LOOK_S: Final = 0.1
 _TRIAL_USES: Final = 16
 
@@ -144,15 +141,13 @@ def _unavailable(errors: "ExceptionGroup[SegmentError]") -> UnavailableError:
 
 
 class BulkIntake:
-    """The rows of one bulk exchange on their way. `add` or `add_parquet`, then `finish`."""
+    """The rows of one bulk exchange on their way: `add`, then `finish`, or `cancel`."""
 
     def __init__(self, segmenter: Segmenter, contract: Contract, *, producer: str, sequence: int) -> None:
         self._segmenter = segmenter
         self._limits = segmenter.limits
         self._contract = contract
         self._origin = f"{producer}/{sequence}"
-        self._unread: list[bytes | memoryview] = []
-        self._unread_bytes = 0
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self._bytes = 0
@@ -161,16 +156,10 @@ class BulkIntake:
         self._rejected_characters = 0
         self._made: list[asyncio.Task[Descriptor]] = []
 
-    async def add(self, payload: bytes | memoryview) -> None:
-        """One record batch message in the contract's schema. Raises ExchangeError or LimitError."""
-        self._unread.append(payload)
-        self._unread_bytes += len(payload)
-        if self._unread_bytes >= _READ_BYTES:
-            await self._read()
-
-    async def _read(self) -> None:
-        payloads, self._unread, self._unread_bytes = self._unread, [], 0
-        for batch, rejected in await self._segmenter.threads.run(_checked, self._contract, payloads):
+    async def add(self, batches: Sequence[pa.RecordBatch]) -> None:
+        """Rows whose columns the contract can take. Returns when there is room for more; some megabytes at a time are
+        best. Raises ExchangeError or LimitError."""
+        for batch, rejected in await self._segmenter.threads.run(_checked, self._contract, batches):
             self._reject(rejected)
             self._take(batch)
             self._rows_read += batch.num_rows + len(rejected)
@@ -179,18 +168,8 @@ class BulkIntake:
         while self._rows >= self._limits.rows_max or self._bytes >= self._limits.bytes_max:
             await self._cut(min(self._rows, self._limits.rows_max))
 
-    async def add_parquet(self, data: bytes) -> None:
-        """A whole file. Raises ExchangeError or LimitError."""
-        checked = await self._segmenter.threads.run(_checked_file, self._contract, data, self._limits)
-        self._reject(checked.rejected)
-        for batch in checked.accepted.to_batches():
-            self._take(batch)
-        while self._rows > self._limits.rows_max:
-            await self._cut(self._limits.rows_max)
-
     async def finish(self) -> tuple[tuple[Descriptor, ...], bytes]:
         """The segments, and the rows that were refused as `Exchange.quarantine` has them."""
-        await self._read()
         if self._rows:
             await self._cut(self._rows)
         descriptors = tuple([await one for one in self._made])
@@ -233,19 +212,16 @@ class BulkIntake:
         )
 
 
-def _checked(contract: Contract, payloads: list[bytes | memoryview]) -> list[tuple[pa.RecordBatch, Sequence[Rejected]]]:
-    all_checked = [check(contract, read_batch(one, contract.schema)) for one in payloads]
-    return [(one.accepted, one.rejected) for one in all_checked]
-
-
-def _checked_file(contract: Contract, data: bytes, limits: SegmentLimits) -> CheckedSegment:
-    return check_segment(
-        contract,
-        data,
-        rows_max=_ROWS_MAX,
-        memory_bytes_max=limits.file_bytes_max,
-        rejected_rows_max=limits.rejected_rows_max,
-    )
+def _checked(contract: Contract, batches: Sequence[pa.RecordBatch]) -> list[tuple[pa.RecordBatch, Sequence[Rejected]]]:
+    found: list[tuple[pa.RecordBatch, Sequence[Rejected]]] = []
+    for batch in batches:
+        try:
+            batch.validate(full=True)
+        except pa.ArrowException as error:
+            raise ExchangeError(f"the rows are no sound Arrow batch: {error}") from error
+        one = check(contract, conform(contract, batch))
+        found.append((one.accepted, one.rejected))
+    return found
 
 
 def _stream(rejected: list[Rejected]) -> bytes:

@@ -24,6 +24,9 @@ class Operations(Protocol):
 
     async def digests(self, log: str, lsn: int) -> list[Digest]: ...
 
+    @property
+    def flight_address(self) -> str: ...
+
     def leaders(self) -> AsyncIterator[list[Leadership]]:
         """Now, and after every change."""
 
@@ -75,7 +78,8 @@ class OperationsServicer(pb_grpc.OperationsServiceServicer):
         self, request: pb.WatchLeadersRequest, context: object
     ) -> AsyncIterator[pb.LeadersReply]:
         async for leaders in self._operations.leaders():
-            yield pb.LeadersReply(logs=[pb.Leadership(**asdict(one)) for one in leaders])
+            logs = [pb.Leadership(**asdict(one)) for one in leaders]
+            yield pb.LeadersReply(logs=logs, flight=self._operations.flight_address)
 
     async def ProvedLsn(  # noqa: N802
         self, request: pb.ProvedLsnRequest, context: "Context[Any, Any]"

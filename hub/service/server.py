@@ -8,14 +8,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hub.errors import ConfigurationError
-from hub.rpc.v1 import bulk_pb2, catalogue_pb2, exchange_pb2, operations_pb2, query_pb2, snapshot_pb2
+from hub.rpc.v1 import catalogue_pb2, exchange_pb2, operations_pb2, query_pb2, snapshot_pb2
 from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
 from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
 from hub.rpc.v1 import operations_pb2_grpc as operations_grpc
 from hub.rpc.v1 import query_pb2_grpc as query_grpc
 from hub.rpc.v1 import snapshot_pb2_grpc as snapshot_grpc
-from hub.service.bulk import BulkServicer
-from hub.service.bulk import add_to_server as add_bulk_to_server
 from hub.service.catalogue import CatalogueServicer
 from hub.service.exchanges import ExchangeServicer
 from hub.service.operations import OperationsServicer
@@ -36,7 +34,6 @@ _SERVICES: Final = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
     for module, name in (
         (exchange_pb2, "ExchangeService"),
-        (bulk_pb2, "BulkService"),
         (query_pb2, "QueryService"),
         (catalogue_pb2, "CatalogueService"),
         (operations_pb2, "OperationsService"),
@@ -53,7 +50,6 @@ class Server:
         address: str,
         *,
         exchanges: ExchangeServicer,
-        bulk: BulkServicer,
         queries: QueryServicer,
         catalogue: CatalogueServicer,
         operations: OperationsServicer,
@@ -68,7 +64,6 @@ class Server:
         query_grpc.add_QueryServiceServicer_to_server(queries, self._server)
         catalogue_grpc.add_CatalogueServiceServicer_to_server(catalogue, self._server)
         operations_grpc.add_OperationsServiceServicer_to_server(operations, self._server)
-        add_bulk_to_server(bulk, self._server)
         add_to_server(replication, self._server)
         segment_transport.add_to_server(segments, self._server)
         snapshot_grpc.add_SnapshotServiceServicer_to_server(snapshots, self._server)

@@ -25,8 +25,9 @@ class Topology:
     """Addresses of one city's processes, chosen once. `limits` are tables of the topology file."""
 
     def __init__(self, limits: Mapping[str, Mapping[str, Any]]) -> None:
-        ports = iter(free_ports(len(PROCESSES) + len(CENTRES)))
+        ports = iter(free_ports(len(PROCESSES) + 2 * len(CENTRES)))
         self.grpc = {name: f"127.0.0.1:{next(ports)}" for name in PROCESSES}
+        self._flight = {name: f"127.0.0.1:{next(ports)}" for name in CENTRES}
         self._http = {name: f"127.0.0.1:{next(ports)}" for name in CENTRES}
         self._limits = limits
 
@@ -34,7 +35,8 @@ class Topology:
         """Writes a file in which the processes named in `ways` are at those addresses instead of their own."""
         grpc = {**self.grpc, **ways}
         tables: dict[str, dict[str, Any]] = {
-            f"centres.{name}": {"grpc": grpc[name], "http": self._http[name]} for name in CENTRES
+            f"centres.{name}": {"grpc": grpc[name], "flight": self._flight[name], "http": self._http[name]}
+            for name in CENTRES
         }
         tables[WITNESS] = {"grpc": grpc[WITNESS]}
         for table, values in self._limits.items():

@@ -4,6 +4,7 @@ Method: Hypothesis cuts rows anyhow; real files, a peer in memory that holds, re
 """
 
 import asyncio
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,9 +21,7 @@ from hub.config import SegmentLimits
 from hub.errors import ExchangeError, LimitError, UnavailableError
 from hub.ingest.arrow import read_stream
 from hub.ingest.bulk import BulkIntake, Segmenter
-from hub.rpc.v1 import bulk_pb2 as pb
 from hub.segments.descriptor import Descriptor
-from hub.service.bulk import parse_request
 from replication.errors import SegmentFullError, SegmentTransferError
 from replication.segments import SegmentFiles
 from simulator.city.readings import readings, sensors
@@ -48,19 +47,22 @@ class Peer:
         self.held[segment_id] = b"".join(source.read_chunks(segment_id, 0, 1000))
 
 
+def batched(batches: list[pa.RecordBatch], count: int) -> Iterator[list[pa.RecordBatch]]:
+    for start in range(0, len(batches), count):
+        yield batches[start : start + count]
+
+
 def take_in(
-    folder: Path, batches: list[pa.RecordBatch], peer: Peer, *, file: bytes = b"", limits: SegmentLimits = LIMITS
+    folder: Path, batches: list[pa.RecordBatch], peer: Peer, *, at_a_time: int = 1
 ) -> tuple[tuple[Descriptor, ...], bytes, SegmentFiles]:
     files = SegmentFiles.open(folder)
 
     async def run() -> tuple[tuple[Descriptor, ...], bytes]:
-        segmenter = Segmenter(files, peer, limits=limits, pushes=lambda log: not peer.hangs)  # type: ignore[arg-type]
+        segmenter = Segmenter(files, peer, limits=LIMITS, pushes=lambda log: not peer.hangs)  # type: ignore[arg-type]
         intake = BulkIntake(segmenter, READINGS, producer="p", sequence=1)
         try:
-            for one in batches:
-                await intake.add(one.serialize().to_pybytes())
-            if file:
-                await intake.add_parquet(file)
+            for some in batched(batches, at_a_time):
+                await intake.add(some)
             return await intake.finish()
         finally:
             await intake.cancel()
@@ -80,23 +82,20 @@ def held_rows(descriptors: tuple[Descriptor, ...], files: SegmentFiles) -> pa.Ta
 @given(
     cuts=st.lists(st.integers(0, 1000), max_size=12),
     bad=st.lists(st.integers(0, 999), max_size=20, unique=True),
-    as_file=st.booleans(),
+    at_a_time=st.integers(1, 3),
 )
-def test_every_row_is_somewhere_once(cuts: list[int], bad: list[int], as_file: bool) -> None:
-    """Method: some rows are bad; whatever the cuts, or in one file, good rows keep their order."""
+def test_every_row_is_somewhere_once(cuts: list[int], bad: list[int], at_a_time: int) -> None:
+    """Method: some rows are bad; whatever the cuts, good rows keep their order."""
     quality = ROWS["quality"].to_pylist()
     for one in bad:
         quality[one] = 7
     rows = ROWS.set_column(3, ROWS.schema.field(3), pa.array(quality, pa.int8()))
     edges = [0, *sorted(cuts), 1000]
     pieces = [rows.slice(low, high - low).combine_chunks() for low, high in pairwise(edges)]
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink)
-    file = sink.getvalue().to_pybytes() if as_file else b""
     peer = Peer()
     with TemporaryDirectory() as folder:
-        sent = [] if as_file else [one for piece in pieces for one in piece.to_batches()]
-        descriptors, rejected, files = take_in(Path(folder), sent, peer, file=file)
+        sent = [one for piece in pieces for one in piece.to_batches()]
+        descriptors, rejected, files = take_in(Path(folder), sent, peer, at_a_time=at_a_time)
         good = rows.filter(pa.array([number not in bad for number in range(1000)]))
         assert held_rows(descriptors, files).equals(good)
         assert all(one.rows <= LIMITS.rows_max for one in descriptors)
@@ -112,14 +111,13 @@ def test_too_many_bad_rows_are_too_many(tmp_path: Path) -> None:
         take_in(tmp_path, bad.to_batches(), Peer())
 
 
-def test_bytes_that_are_no_rows_are_refused(tmp_path: Path) -> None:
-    """Method: another schema's batch, half a file."""
-    with pytest.raises(ExchangeError):
+def test_rows_that_are_none_are_refused(tmp_path: Path) -> None:
+    """Method: another schema's batch; texts whose bytes are no text."""
+    with pytest.raises(ExchangeError, match="unknown column"):
         take_in(tmp_path, [pa.record_batch({"a": [1, 2]})], Peer())
-    sink = pa.BufferOutputStream()
-    pq.write_table(ROWS, sink)
-    with pytest.raises(ExchangeError):
-        take_in(tmp_path, [], Peer(), file=sink.getvalue().to_pybytes()[:500])
+    texts = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+    with pytest.raises(ExchangeError, match="sound"):
+        take_in(tmp_path, [pa.record_batch({"a": texts})], Peer())
 
 
 @pytest.mark.parametrize(
@@ -137,25 +135,3 @@ def test_a_peer_that_was_given_up_holds_nothing_up(tmp_path: Path) -> None:
     """Method: pushes would hang, but the log does not rely on the peer."""
     descriptors, _, files = take_in(tmp_path, ROWS.to_batches(), Peer(hangs=True))
     assert held_rows(descriptors, files).num_rows == 1000
-
-
-@given(
-    request=st.one_of(
-        st.builds(pb.LoadRequest, batch=st.binary(max_size=1000)),
-        st.builds(pb.LoadRequest, parquet=st.binary(max_size=1000)),
-        st.builds(pb.LoadRequest, header=st.builds(pb.LoadHeader, producer=st.text(), sequence=st.integers(0, 2**63))),
-    )
-)
-def test_requests_are_read_as_protobuf_reads_them(request: pb.LoadRequest) -> None:
-    """Goal: the short way for batches is no other format. Method: any request."""
-    found = parse_request(request.SerializeToString())
-    if request.WhichOneof("part") == "batch":
-        assert bytes(found) == request.batch  # type: ignore[arg-type]
-    else:
-        assert found == request
-
-
-@pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])
-def test_batches_of_any_length(size: int) -> None:
-    """Method: around every length of the length."""
-    assert bytes(parse_request(pb.LoadRequest(batch=b"x" * size).SerializeToString())) == b"x" * size  # type: ignore[arg-type]

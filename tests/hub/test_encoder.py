@@ -6,14 +6,12 @@ by pyarrow and DuckDB; data whose right encoding is known; files that are wrong,
 """
 
 import json
-import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -27,9 +25,6 @@ from hypothesis import strategies as st
 
 from hub.catalogue.contract import Contract
 from hub.catalogue.load import builtin_contracts
-from hub.errors import ExchangeError, LimitError
-from hub.ingest import parquet
-from hub.ingest.parquet import CheckedSegment, check_segment
 from hub.segments import encoder, encodings
 from hub.segments.descriptor import (
     BOUND_CHARACTERS_MAX,
@@ -42,7 +37,7 @@ from hub.segments.descriptor import (
 from hub.segments.encoder import EncodedSegment, encode
 from hub.segments.encodings import Encoding, choose_encodings
 from replication.segments import is_segment_id, segment_id_of
-from simulator.city.readings import buildings, readings, sensors
+from simulator.city.readings import readings, sensors
 
 TITLE = {"zh": "某", "en": "Something"}
 READINGS = builtin_contracts()["readings"]
@@ -60,12 +55,6 @@ def noisy(rows: int, sensor_count: int = 10_000) -> pa.RecordBatch:
 
 def read(segment: EncodedSegment) -> pa.Table:
     return pq.read_table(pa.BufferReader(segment.buffer)).replace_schema_metadata(None)
-
-
-def checked(known: Contract, source: Path | pa.Buffer | bytes, **limits: int) -> CheckedSegment:
-    return check_segment(
-        known, source, **{"rows_max": 10**6, "memory_bytes_max": 1 << 26, "rejected_rows_max": 100} | limits
-    )
 
 
 # --- Any rows ---------------------------------------------------------------------------------------------------------
@@ -113,16 +102,13 @@ def small_groups() -> Iterator[None]:
 @example((contract({"text": "string"}), pa.table({"text": pa.array([], pa.string())})))
 @example((contract({"text": "string"}), pa.table({"text": pa.array([None, ""], pa.string())})))
 def test_any_rows_come_back(case: tuple[Contract, pa.Table]) -> None:
-    """Goal: pyarrow, DuckDB and the check read what was encoded; the descriptor is true and survives JSON.
+    """Goal: pyarrow and DuckDB read what was encoded; the descriptor is true and survives JSON.
     Method: contracts of up to four columns of any type, up to 25 rows, in groups of seven."""
     known, rows = case
     with small_groups():
         segment = encode(known, rows, origin="test")
     assert read(segment).equals(rows)
     assert by_duckdb(segment).cast(known.schema).equals(rows)
-    found = checked(known, segment.buffer)
-    assert found.accepted.equals(rows)
-    assert not found.rejected
     check_descriptor(known, rows, segment)
 
 
@@ -333,122 +319,3 @@ def test_a_descriptor_of_a_newer_release_is_refused() -> None:
     descriptor_from_json(json.dumps(facts))
     with pytest.raises(DescriptorError):
         descriptor_from_json(json.dumps({**facts, "more": 1}))
-
-
-# --- Files of others --------------------------------------------------------------------------------------------------
-
-
-def written(rows: pa.Table | pa.RecordBatch, **options: Any) -> pa.Buffer:
-    table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, **options)
-    return sink.getvalue()
-
-
-def test_files_of_other_writers_are_read(tmp_path: Path) -> None:
-    """Goal: a file is taken whoever wrote it, as long as its columns are right. Method: pyarrow with other layouts of
-    strings and other encodings, DuckDB; from memory and from disk."""
-    known = builtin_contracts()["buildings"]
-    rows = pa.Table.from_batches([buildings(50, 1)])
-    large = pa.schema(
-        [pa.field(field.name, pa.large_string() if field.type == pa.string() else field.type) for field in rows.schema]
-    )
-    path = tmp_path / "buildings.parquet"
-    with duckdb.connect() as connection:
-        connection.register("given", rows)
-        connection.execute(f"copy given to '{path}' (format parquet)").fetchall()
-    required = pa.schema([pa.field("building_code", pa.string(), nullable=False), *list(rows.schema)[1:]])
-    for source in (
-        path,
-        written(rows).to_pybytes(),
-        written(rows.cast(large)),
-        written(rows, use_dictionary=False, compression="gzip", data_page_version="2.0"),
-        written(rows.cast(required).replace_schema_metadata({"pandas": "{}"})),
-    ):
-        found = checked(known, source)
-        assert found.accepted.equals(rows)
-        assert not found.rejected
-
-
-def test_bad_rows_are_told_by_their_place_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Goal: every row ends on one side, with the number it has in the file. Method: bad rows in several batches."""
-    monkeypatch.setattr(parquet, "_BATCH_ROWS", 10)
-    columns = noisy(35).to_pydict()
-    columns["quality"][3] = 9
-    columns["sensor_id"][17] = None
-    columns["value"][34] = float("nan")
-    rows = pa.Table.from_pydict(columns, schema=READINGS.schema)
-    found = checked(READINGS, written(rows))
-    assert [one.row for one in found.rejected] == [3, 17, 34]
-    assert found.rejected[1].reason == "sensor_id is missing, and it is part of the key"
-    keep = [row for row in range(35) if row not in (3, 17, 34)]
-    assert found.accepted.equals(rows.take(keep))
-    with pytest.raises(LimitError, match="more than 1 of the first 20 rows fail") as caught:
-        checked(READINGS, written(rows), rejected_rows_max=1)
-    assert "row 3: quality 9 is above 3" in caught.value.hint
-
-
-def test_other_columns_are_refused() -> None:
-    """Goal: nothing is guessed or converted. Method: columns missing, swapped, too many, twice, of another type."""
-    rows = pa.Table.from_batches([noisy(5)])
-    names = rows.column_names
-    for wrong, problem in (
-        (rows.drop_columns(["quality"]), r"column 'quality' \(int8\) is missing"),
-        (rows.select([1, 0, 2, 3]), r"column 0 is 'sensor_id' \(int32\), expected 'observed_at' \(timestamp\[ms\]\)"),
-        (rows.append_column("more", rows["value"]), "unknown column 'more'"),
-        (rows.append_column("quality", rows["quality"]), "unknown column 'quality'"),
-        (rows.set_column(2, "value", rows["value"].cast(pa.float64())), r"column 2 is 'value' \(double\)"),
-        (rows.set_column(0, names[0], rows[names[0]].cast(pa.timestamp("us"))), r"\(timestamp\[us\]\)"),
-        (rows.set_column(2, "value", pa.array([{"a": 1}] * 5)), "column 2 is 'value' .*struct"),
-    ):
-        with pytest.raises(ExchangeError, match=problem) as caught:
-            checked(READINGS, written(wrong))
-        assert "version 1, in order: observed_at, sensor_id, value, quality" in caught.value.hint
-
-
-def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
-    """Goal: whatever the bytes are: rows that pass the checks, or an ExchangeError.
-    Method: flips, cuts, files of other kinds, none."""
-    whole = written(noisy(50)).to_pybytes()
-    chance = random.Random(5)
-    for _ in range(300):
-        damaged = bytearray(whole)
-        damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
-        try:
-            found = checked(READINGS, bytes(damaged))
-        except (ExchangeError, LimitError):
-            continue
-        found.accepted.validate(full=True)
-    for source in (b"", b"PAR1", whole[:-1], whole[:200], whole[100:], b"x" * 5_000, tmp_path / "absent", tmp_path):
-        with pytest.raises(ExchangeError, match="cannot be read as Parquet"):
-            checked(READINGS, source)
-
-
-def test_texts_that_are_no_utf_8_are_refused() -> None:
-    """Goal: no text that stops its readers. Method: bytes in a column that says they are text."""
-    known = contract({"s": "string"})
-    bad = pa.Array.from_buffers(
-        pa.string(), 1, [None, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe")]
-    )
-    with pytest.raises(ExchangeError, match="UTF8"):
-        checked(known, written(pa.table({"s": bad})))
-
-
-def test_files_that_unpack_to_too_much_are_refused() -> None:
-    """Goal: a small file cannot take all memory. Method: many rows of one value, zeros that compress, one long text
-    named by every row; each before it is in memory."""
-    known = contract({"n": "int64", "s": "string"})
-    rows = pa.table({"n": pa.array([7]).take([0] * 200_000), "s": pa.repeat("x", 200_000)})
-    with pytest.raises(LimitError, match="may hold 1000 rows"):
-        checked(known, written(rows), rows_max=1_000)
-    with pytest.raises(LimitError, match="unpacks to more"):
-        checked(known, written(rows, use_dictionary=False, compression="zstd"), memory_bytes_max=1 << 20)
-    with pytest.raises(LimitError, match="unpacks to more"):
-        checked(known, written(rows), memory_bytes_max=2 << 20)  # Batch after batch.
-    long = pa.table({"n": rows["n"], "s": pa.DictionaryArray.from_arrays(pa.repeat(0, 200_000), ["y" * 100_000])})
-    bomb = written(long)
-    assert bomb.size < 1 << 20
-    before = pa.total_allocated_bytes()
-    with pytest.raises(LimitError, match="unpacks to more"):
-        checked(known, bomb)
-    assert pa.total_allocated_bytes() - before < 1 << 20

@@ -17,7 +17,8 @@ from hub.recovery import MARGIN_MS, WITNESS_CALL_MS, Recovery, estimate
 from hub.status import CentreStatus, LogStatus, StoreStatus, WitnessStatus
 
 CITY = City(
-    data=Path("data"), centres={name: Centre(grpc="127.0.0.1:1", http="127.0.0.1:2") for name in ("ops", "ecc")}
+    data=Path("data"),
+    centres={name: Centre(grpc="127.0.0.1:1", flight="127.0.0.1:2", http="127.0.0.1:3") for name in ("ops", "ecc")},
 )
 Pair = dict[str, CentreStatus | HubError]
 

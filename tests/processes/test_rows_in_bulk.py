@@ -22,7 +22,7 @@ from conftest import start_with_catalogue, until
 
 from hub.client import HubClient
 from hub.config import CENTRES
-from hub.errors import ContractError, ExchangeError, HubError, LimitError, UnavailableError
+from hub.errors import ExchangeError, HubError, InputFileError, LimitError, UnavailableError
 from hub.ingest.exchange import Receipt
 from simulator.city.readings import readings, sensors
 from simulator.drill.checks import accounted_for, equal_digests
@@ -130,9 +130,9 @@ def test_what_is_wrong_is_refused(client: HubClient, tmp_path: Path) -> None:
         bulk.send("sensors", pa.Table.from_batches([sensors(10, 1)]), sequence=1).result(30)
     file = tmp_path / "no.parquet"
     file.write_bytes(b"PAR1 nothing of the kind PAR1")
-    with pytest.raises(ExchangeError):
+    with pytest.raises(InputFileError, match="Parquet"):
         bulk.send("readings", file, sequence=2).result(30)
-    with pytest.raises((ExchangeError, ContractError)):
+    with pytest.raises(ExchangeError, match="missing"):
         bulk.send("readings", READINGS.select(["sensor_id", "value"]), sequence=3).result(30)
     assert counted(client, "ops") == before
 
