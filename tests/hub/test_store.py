@@ -3,7 +3,8 @@
 Goal: whatever the grouping of entries, the restarts and the failures in between, the store holds exactly what the
 applied entries say, and stores at one lsn have equal digests.
 Method: Hypothesis appends to two logs and applies pieces of them to a real DuckDB file, to be compared with dicts after
-every step, whether rows are hot, came as segments, were sealed or merged; then damage, a full disk and single cases by
+every step, whether rows are hot, came as segments, were sealed, merged or retired, and wherever an apply was killed;
+then damage, a full disk and single cases by
 hand.
 """
 
@@ -11,6 +12,7 @@ import resource
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -42,6 +44,7 @@ from hub.snapshots.description import snapshot_from_json, snapshot_to_json
 from hub.snapshots.install import install
 from hub.snapshots.take import take
 from hub.status import Digest
+from hub.store.manifest import Manifest
 from hub.store.store import LOGS, Outcome, Store
 from replication.codec import make_entry
 from replication.core.types import ORIGIN, Entry, EntryId, Kind
@@ -102,6 +105,10 @@ def row(key: int, value: int) -> Row:
     }
 
 
+def without_nulls(one: Row) -> Row:
+    return {name: value for name, value in one.items() if value is not None}
+
+
 def key_of(one: Row) -> tuple[Any, ...]:
     return one["site"], one["pump"]
 
@@ -140,6 +147,8 @@ class Model:
     registries: dict[str, dict[tuple[Any, ...], Row]] = field(default_factory=lambda: defaultdict(dict))
     ledger: dict[str, dict[tuple[str, int], Outcome]] = field(default_factory=lambda: {log: {} for log in LOGS})
     quarantined: "Counter[tuple[Any, ...]]" = field(default_factory=Counter)
+    manifest: Manifest = field(default_factory=Manifest)
+    segment_rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def put_in_force(self, new: Contract) -> None:
         held = self.contracts.get(new.name)
@@ -159,6 +168,16 @@ class Model:
             else:
                 self.registries[name].pop(key_of(one), None)
         self.ledger[log][key] = Outcome(lsn=lsn, rows=len(rows) - len(rejected), rows_rejected=len(rejected))
+
+    def arrange(self, change: Change, rows: list[Row]) -> None:
+        """`rows` are those of the segment that is added, which are held already; where none is, rows are retired."""
+        if self.manifest.fits(change):
+            self.manifest = self.manifest.with_change(change)
+            self.segment_rows |= {one.id: rows for one in change.added}
+            held = self.events[change.data_set]
+            for gone in [] if change.added else change.removed:
+                for one in self.segment_rows[gone]:
+                    held.remove(next(other for other in held if without_nulls(other) == without_nulls(one)))
 
     def rows(self, name: str) -> "Counter[tuple[Any, ...]]":
         known = self.contracts[name]
@@ -228,7 +247,17 @@ class Log:
         contract_of = known_contract({known.name: known}, self.name)
         (entry,) = build_group([exchange], contract_of, received_at=NOW, entry_bytes_max=1 << 20).entries
         lsn = len(self.entries) + 1
-        self.append(entry.kind, entry.payload, lambda model: model.take(self.name, lsn, exchange.key, sent))
+
+        def effect(model: Model) -> None:
+            model.take(self.name, lsn, exchange.key, sent)
+            model.arrange(Change(data_set=known.name, added=(made,)), sent[2])
+
+        self.append(entry.kind, entry.payload, effect)
+
+    def arrange(self, kind: Kind, change: Change, rows: pa.Table | None = None) -> None:
+        """`rows` are those of the segment that is added."""
+        listed = rows.to_pylist() if rows is not None else []
+        self.append(kind, change_to_json(change), lambda model: model.arrange(change, listed))
 
     def id_at(self, lsn: int) -> EntryId:
         return self.entries[lsn - 1].id if lsn else ORIGIN
@@ -257,6 +286,7 @@ def check(store: Store, model: Model, applied: dict[str, int]) -> None:
     """The store holds what the model holds: rows, contracts, ledger, quarantine, sequences, applied lsns."""
     assert store.applied() == applied
     assert {name: one for name, one in store.contracts().items() if name in DATA_SETS} == model.contracts
+    assert store.manifest().ids() == model.manifest.ids()
     for name in model.contracts:
         assert seen(store, name) == model.rows(name)
     quarantined = Counter(one[:6] for one in seen(store, "quarantine").elements())
@@ -281,6 +311,27 @@ def replay(path: Path, logs: Collection[Log], *, at_once: int) -> dict[tuple[str
                 found[log.name, mark] = store.digests_at_mark(log.name, mark)
     store.close()
     return found
+
+
+class Killed(BaseException):
+    """No code may go on after it."""
+
+
+class Dying:
+    """A connection that ends after so many statements."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, steps: int) -> None:
+        self._connection = connection
+        self._steps = steps
+
+    def execute(self, *arguments: Any) -> duckdb.DuckDBPyConnection:
+        self._steps -= 1
+        if self._steps < 0:
+            raise Killed
+        return self._connection.execute(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
 
 class Mixtures(RuleBasedStateMachine):
@@ -383,7 +434,7 @@ class Mixtures(RuleBasedStateMachine):
                 sealed_after_lsn=self.store.manifest().sealed_lsn(event),
                 sealed_lsn=through,
             )
-            self.logs[log].append(Kind.SEAL, change_to_json(change))
+            self.logs[log].arrange(Kind.SEAL, change, rows)
 
     @rule(log=st.sampled_from(LOGS), data=st.data())
     def compact(self, log: str, data: st.DataObject) -> None:
@@ -396,7 +447,15 @@ class Mixtures(RuleBasedStateMachine):
             parts = [pq.read_table(self.files.path(one)) for one in removed]
             rows = pa.concat_tables([known.schema.empty_table(), *parts], promote_options="default")
             change = Change(data_set=event, added=(self._make(known, rows),), removed=tuple(removed))
-            self.logs[log].append(Kind.COMPACT, change_to_json(change))
+            self.logs[log].arrange(Kind.COMPACT, change, rows)
+
+    @rule(log=st.sampled_from(LOGS), data=st.data())
+    def retire(self, log: str, data: st.DataObject) -> None:
+        """Some segments go with their rows; where one of them was merged meanwhile, none does."""
+        event = event_of(log)
+        if held := sorted(self.store.manifest().of_data_set(event)):
+            removed = data.draw(st.lists(st.sampled_from(held), min_size=1, max_size=2, unique=True))
+            self.logs[log].arrange(Kind.RETIRE, Change(data_set=event, removed=tuple(removed)))
 
     @precondition(lambda self: any(self.applied.values()))
     @rule()
@@ -480,15 +539,38 @@ class Mixtures(RuleBasedStateMachine):
         self._advance(log, self.logs[log].last_mark(start, start + len(good)) or start)
         check(self.store, self.model, self.applied)
 
+    @rule(log=st.sampled_from(LOGS), count=st.integers(1, 8), steps=st.integers(0, 40))
+    def crash(self, log: str, count: int, steps: int) -> None:
+        """Killed before a statement of DuckDB: the files as they are then hold whole groups of entries."""
+        start = self.applied[log]
+        connection = self.store._connection
+        left = self.folder / "left"
+        with patch.object(self.store, "_connection", Dying(connection, steps)), suppress(Killed):
+            self.store.apply(log, self.logs[log].entries[start : start + count])
+        left.mkdir()
+        for path in (self.path, self.path.with_name(self.path.name + ".wal")):
+            if path.exists():
+                shutil.copy(path, left)
+        self.store.close()
+        self.path.with_name(self.path.name + ".wal").unlink(missing_ok=True)
+        for path in left.iterdir():
+            path.replace(self.folder / path.name)
+        left.rmdir()
+        self.files = SegmentFiles.open(self.folder / "segments")
+        self.store = open_store(self.path, self.files)
+        lsn = self.store.applied()[log]
+        entries = self.logs[log].entries[start : start + count]
+        assert lsn in {start, start + len(entries)} | {one.lsn for one in entries if one.kind is Kind.MARK}
+        self._advance(log, lsn)
+        self._opened()
+
     @precondition(lambda self: self.opened_at != self.applied)
     @rule()
     def reopen(self) -> None:
         self.store.close()
         self.files = SegmentFiles.open(self.folder / "segments")
         self.store = open_store(self.path, self.files)
-        self.opened_at = dict(self.applied)
-        self.held.clear()
-        check(self.store, self.model, self.applied)
+        self._opened()
 
     @rule(log=st.sampled_from(LOGS))
     def ask(self, log: str) -> None:
@@ -525,6 +607,11 @@ class Mixtures(RuleBasedStateMachine):
         made = encode(known, rows.select(known.schema.names).cast(known.schema), origin=str(self.segments_made))
         self.files.write([memoryview(made.buffer)])
         return made.descriptor
+
+    def _opened(self) -> None:
+        self.opened_at = dict(self.applied)
+        self.held.clear()
+        check(self.store, self.model, self.applied)
 
     def _advance(self, log: str, lsn: int) -> None:
         start = self.applied[log]
