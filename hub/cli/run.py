@@ -15,6 +15,7 @@ import typer
 
 from hub.centre import Centre
 from hub.cli.common import DEFAULT_CITY, CityOption, DataOption, city_of, command, connect, err, out
+from hub.cli.memory import keep_freed_memory
 from hub.client import HubClient
 from hub.config import City
 from hub.errors import ConfigurationError, HubError, UnavailableError
@@ -68,7 +69,7 @@ def up(city: CityOption = DEFAULT_CITY, data: DataOption = None) -> None:
         with connect(topology) as client:
             _wait_until_ready(client, children, topology)
         for name, centre in topology.centres.items():
-            out.print(f"{name}  grpc {centre.grpc}  metrics http://{centre.http}/metrics", highlight=False)
+            out.print(f"{name}  grpc {centre.grpc}  flight sql grpc://{centre.flight}  metrics http://{centre.http}/metrics", highlight=False)
         out.print(f"{_WITNESS}  grpc {topology.witness.grpc}", highlight=False)
         out.print(f"data and log files in {topology.data}; Ctrl-C stops", highlight=False)
         _watch(children, arguments, topology, stopping)
@@ -80,6 +81,7 @@ async def _serve(topology: City, centre: str, *, hand_over: bool) -> None:
     gc.collect()
     gc.freeze()  # What the start made stays; collecting it again and again would stall acknowledgements.
     gc.set_threshold(_GC_THRESHOLD)
+    keep_freed_memory()
     node = Centre(topology, centre)
     serving = asyncio.create_task(node.run())
     leaving: list[asyncio.Task[None]] = []
