@@ -69,7 +69,8 @@ def up(city: CityOption = DEFAULT_CITY, data: DataOption = None) -> None:
         with connect(topology) as client:
             _wait_until_ready(client, children, topology)
         for name, centre in topology.centres.items():
-            out.print(f"{name}  grpc {centre.grpc}  flight sql grpc://{centre.flight}  metrics http://{centre.http}/metrics", highlight=False)
+            served = f"grpc {centre.grpc}  flight {centre.flight}  metrics http://{centre.http}/metrics"
+            out.print(f"{name}  {served}", highlight=False)
         out.print(f"{_WITNESS}  grpc {topology.witness.grpc}", highlight=False)
         out.print(f"data and log files in {topology.data}; Ctrl-C stops", highlight=False)
         _watch(children, arguments, topology, stopping)
