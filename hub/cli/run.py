@@ -70,7 +70,7 @@ def up(city: CityOption = DEFAULT_CITY, data: DataOption = None) -> None:
             _wait_until_ready(client, children, topology)
         for name, centre in topology.centres.items():
             served = f"grpc {centre.grpc}  flight {centre.flight}  metrics http://{centre.http}/metrics"
-            out.print(f"{name}  {served}", highlight=False)
+            out.print(f"{name}  {served}", highlight=False, soft_wrap=True)
         out.print(f"{_WITNESS}  grpc {topology.witness.grpc}", highlight=False)
         out.print(f"data and log files in {topology.data}; Ctrl-C stops", highlight=False)
         _watch(children, arguments, topology, stopping)

@@ -145,10 +145,10 @@ def test_up_starts_all_three_and_ctrl_c_stops_them(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
         assert up.stdout is not None
         printed = [up.stdout.readline() for _ in range(4)]
-        assert re.search(r"ops\s+grpc", printed[0])
-        assert re.search(r"witness\s+grpc", printed[2])
         children = psutil.Process(up.pid).children(recursive=True)
-        assert len(children) == 3
         up.send_signal(signal.SIGINT)
         assert up.wait(20) == 130
+    assert re.search(r"ops\s+grpc \S+\s+flight \S+\s+metrics", printed[0])
+    assert re.search(r"witness\s+grpc", printed[2])
+    assert len(children) == 3
     assert not any(child.is_running() for child in children)
