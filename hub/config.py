@@ -80,14 +80,45 @@ class UpkeepLimits(_Model):
     orphan_s: float = Field(default=3600.0, gt=0)
 
 
+class QueryClassLimits(_Model):
+    """Of the queries of one class at a centre; as they stand here, of interactive ones."""
+
+    running_max: int = Field(default=8, gt=0)
+    # More wait, in order, this long; what is beyond is refused with a delay to come back after.
+    queue_max: int = Field(default=256, ge=0)
+    wait_ms_max: int = Field(default=5000, gt=0)
+    time_s_max: float = Field(default=60.0, gt=0)
+    # Of each operator that can put its rows on disk: a sort, a join, an aggregation.
+    memory_bytes_max: int = Field(default=512 << 20, gt=0)
+
+
+class AnalysisLimits(QueryClassLimits):
+    running_max: int = Field(default=2, gt=0)
+    wait_ms_max: int = Field(default=60_000, gt=0)
+    time_s_max: float = Field(default=1800.0, gt=0)
+    memory_bytes_max: int = Field(default=1 << 30, gt=0)
+
+
+class SystemLimits(QueryClassLimits):
+    running_max: int = Field(default=2, gt=0)
+    wait_ms_max: int = Field(default=60_000, gt=0)
+    time_s_max: float = Field(default=600.0, gt=0)
+
+
 class QueryLimits(_Model):
     rows_max: int = Field(default=100_000_000, gt=0)
-    time_s_max: float = Field(default=300.0, gt=0)
     sql_bytes_max: int = Field(default=64 << 10, gt=0)
     batch_rows: int = Field(default=65_536, gt=0)
-    concurrent_max: int = Field(default=8, gt=0)
     # How long a read waits for the position it asks for.
     position_wait_ms_max: int = Field(default=5000, gt=0)
+    interactive: QueryClassLimits = QueryClassLimits()
+    analysis: AnalysisLimits = AnalysisLimits()
+    system: SystemLimits = SystemLimits()
+    # In emergency mode the emergency centre runs so many times more interactive queries, and both centres so many
+    # times fewer of analysis.
+    emergency_share: int = Field(default=2, gt=0)
+    # Statements that clients of Flight SQL have prepared, and their sessions; the longest unused are forgotten.
+    prepared_max: int = Field(default=10_000, gt=0)
 
 
 class StoreLimits(_Model):

@@ -8,6 +8,7 @@
     │   ├── QueryError           a query is refused by the guard, or DuckDB refuses it
     │   └── InputFileError       a file cannot be read as the format it was taken for
     ├── LimitError               a limit named in the configuration was reached
+    │   └── OverloadedError      too much is asked at once: come back after `retry_s`
     ├── NotLeaderError           this centre does not lead the log; `leader` does
     ├── UnavailableError         cannot be done now: try again later
     ├── StoreDamagedError        the DuckDB file cannot be opened; it can be rebuilt from the logs
@@ -61,6 +62,14 @@ class InputFileError(BadRequestError):
 
 class LimitError(HubError):
     reason = "LIMIT"
+
+
+class OverloadedError(LimitError):
+    reason = "OVERLOADED"
+
+    def __init__(self, message: str, *, retry_s: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint or f"try again after {retry_s:.1f} s")
+        self.retry_s = retry_s
 
 
 class NotLeaderError(HubError):

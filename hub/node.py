@@ -20,6 +20,7 @@ import grpc
 import psutil
 import structlog
 
+from hub import mode
 from hub.arrivals import Arrivals
 from hub.catalogue.change import check_change
 from hub.catalogue.contract import Contract
@@ -34,7 +35,10 @@ from hub.ingest.exchange import Receipt
 from hub.ingest.producers import Sequences
 from hub.ingest.reception import Reception
 from hub.joining import Joined, Joining, first_configuration
-from hub.query.run import Limits, RunningQuery, prepare
+from hub.mode import ModeName, mode_now, mode_to_payload
+from hub.query.desk import QueryDesk, limits_by_class
+from hub.query.named import builtin_queries
+from hub.query.scheduler import QueryClass, Scheduler
 from hub.reporting import Reporter
 from hub.retention import Retention
 from hub.roles import Roles
@@ -105,6 +109,13 @@ class Node:
         self._admissions: dict[str, Admission] = {}
         self._retentions: dict[str, Retention] = {}
         self._leaders_changed = asyncio.Event()
+        self._desk = QueryDesk(
+            store,
+            Scheduler(limits_by_class(city.query), centre=centre, running_max=self._queries_running_max),
+            city.query,
+            reached=self._reached,
+            proved=self._proved,
+        )
 
     async def run(self, *, ready: asyncio.Event | None = None) -> None:
         """Serves until cancelled. Raises HubError or ReplicationError when it cannot start or go on, and
@@ -298,6 +309,7 @@ class Node:
             finally:
                 self._suspect_nobody()
                 await server.stop()
+                await asyncio.to_thread(self._queries.close)
                 metrics.shutdown()
                 metrics.server_close()
 
@@ -308,24 +320,12 @@ class Node:
             driver.witness_lost()
 
     def _make_server(self) -> tuple[Server, WSGIServer]:
-        query_limits = self._city.query
         self._exchanges = ExchangeServicer(
             self._admissions,
             self._store.contracts,
             stream_window_exchanges_max=self._city.ingest.stream_window_exchanges_max,
         )
-        self._queries = QueryServicer(
-            self._prepare_query,
-            self._reached,
-            self._proved,
-            limits=Limits(
-                rows_max=query_limits.rows_max,
-                time_s_max=query_limits.time_s_max,
-                batch_rows=query_limits.batch_rows,
-                sql_bytes_max=query_limits.sql_bytes_max,
-            ),
-            concurrent_max=query_limits.concurrent_max,
-        )
+        self._queries = QueryServicer(self._desk, builtin_queries())
         own = self._city.centres[self._centre]
         server = Server(
             own.grpc,
@@ -358,6 +358,19 @@ class Node:
         lsn = await self._write(driver, Kind.CONTRACT, contract_to_json(contract).encode())
         await driver.applied(lsn)
         return lsn, True
+
+    async def set_mode(self, name: ModeName, reason: str, asked_by: str) -> tuple[int, bool]:
+        """Lsn of the entry and whether anything changed. Raises NotLeaderError or UnavailableError."""
+        driver = self._led(mode.LOG)
+        if self._store.mode().name is name:
+            return 0, False
+        lsn = await self._write(driver, Kind.MODE, mode_to_payload(mode_now(name, reason, asked_by)))
+        await driver.applied(lsn)
+        return lsn, True
+
+    def _queries_running_max(self, query_class: QueryClass, configured: int) -> int:
+        share = self._city.query.emergency_share
+        return mode.running_max(self._store.mode(), self._centre, query_class, configured, share)
 
     async def mark(self, log: str) -> int:
         return await self._write(self._led(log), Kind.MARK, b"")
@@ -399,10 +412,13 @@ class Node:
 
     def status(self) -> CentreStatus:
         segments = tuple(self._store.manifest().all())
+        queries = self._desk.scheduler.queries()
         return CentreStatus(
             centre=self._centre,
             version=version("cityhub"),
             uptime_s=time.monotonic() - self._started_s,
+            mode=self._store.mode().name,
+            mode_reason=self._store.mode().reason,
             logs=[
                 self._reporter.log(
                     log,
@@ -416,7 +432,8 @@ class Node:
                 disk_free_bytes=self._disk_free_bytes(),
                 data_sets=len(self._store.contracts()),
                 streams=self._exchanges.streams,
-                queries=self._queries.running,
+                queries=sum(one.running for one in queries),
+                queries_waiting=sum(not one.running for one in queries),
                 segments=len(segments),
                 segment_rows=sum(one.rows for one in segments),
                 segment_bytes=sum(one.size_bytes for one in segments),
@@ -434,6 +451,9 @@ class Node:
 
     async def _apply(self, log: str, entries: Sequence[Entry]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._applying, self._store.apply, log, entries)
+        if any(entry.kind is Kind.MODE for entry in entries):
+            self._desk.scheduler.changed()
+            self._logger.warning("mode of operation", mode=self._store.mode().name, reason=self._store.mode().reason)
 
     async def _reopen(self, data_sets: Collection[str]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._applying, self._store.reopen, data_sets)
@@ -465,9 +485,6 @@ class Node:
             )
             for key, found in self._store.outcomes(log, keys).items()
         }
-
-    def _prepare_query(self, limits: Limits) -> RunningQuery:
-        return prepare(self._store, limits)
 
     async def _reached(self, position: Mapping[str, int]) -> None:
         """Waits until a position is applied here. Raises UnavailableError when that takes too long."""

@@ -49,6 +49,7 @@ class StoreStatus(BaseModel):
     data_sets: int
     streams: int
     queries: int
+    queries_waiting: int = 0
     resident_bytes: int
     segments: int = 0
     segment_rows: int = 0
@@ -77,9 +78,14 @@ class WitnessStatus(BaseModel):
 
 
 class CentreStatus(BaseModel):
+    """`mode` is the city's, as far as this centre has applied the log: "daily" or "emergency"; `mode_reason` says why
+    it is."""
+
     centre: str
     version: str
     uptime_s: float
+    mode: str = "daily"
+    mode_reason: str = ""
     logs: list[LogStatus]
     store: StoreStatus
     witness: WitnessStatus

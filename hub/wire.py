@@ -14,10 +14,10 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from hub import errors
-from hub.errors import HubError, NotLeaderError, UnavailableError
+from hub.errors import HubError, NotLeaderError, OverloadedError, UnavailableError
 
 DOMAIN: Final = "cityhub"
-_RETRY_MS: Final = 200
+_RETRY_S: Final = 0.2
 # Of a call without a status of ours: gRPC's core says INTERNAL, too, when a connection dies under a write.
 _CONNECTION_LOST: Final = (
     grpc.StatusCode.UNAVAILABLE,
@@ -52,8 +52,8 @@ def status_of(error: HubError) -> Status:
     if isinstance(error, NotLeaderError):
         details[0].metadata.update(leader=error.leader, address=error.address)
     packed = [_pack(detail) for detail in details]
-    if isinstance(error, UnavailableError):
-        packed.append(_pack(RetryInfo(retry_delay=Duration(nanos=_RETRY_MS * 1_000_000))))
+    if isinstance(error, UnavailableError | OverloadedError):
+        packed.append(_pack(_retry_info(error.retry_s if isinstance(error, OverloadedError) else _RETRY_S)))
     return Status(code=code.value[0], message=error.message, details=packed)
 
 
@@ -71,12 +71,27 @@ def error_of(status: Status) -> HubError:
         return NotLeaderError(status.message, leader=leader, address=address, hint=hint, definite=definite)
     if kind is UnavailableError:
         return UnavailableError(status.message, hint=hint, definite=definite)
+    if kind is OverloadedError:
+        return OverloadedError(status.message, retry_s=_retry_s(status), hint=hint)
     return kind(status.message, hint=hint)
+
+
+def _retry_info(seconds: float) -> RetryInfo:
+    delay = Duration()
+    delay.FromNanoseconds(int(seconds * 1e9))
+    return RetryInfo(retry_delay=delay)
+
+
+def _retry_s(status: Status) -> float:
+    info = RetryInfo()
+    found = any(detail.Unpack(info) for detail in status.details if detail.Is(RetryInfo.DESCRIPTOR))
+    return info.retry_delay.ToNanoseconds() / 1e9 if found else _RETRY_S
 
 
 def error_of_reason(reason: str, message: str) -> HubError:
     """Of an error that travelled as words; an unknown reason makes a plain one. Only for errors that need no more."""
-    return _BY_REASON.get(reason, HubError)(message)
+    kind = _BY_REASON.get(reason, HubError)
+    return OverloadedError(message, retry_s=_RETRY_S) if kind is OverloadedError else kind(message)
 
 
 def error_of_bytes(status: bytes) -> HubError:

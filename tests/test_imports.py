@@ -20,6 +20,7 @@ MAY_IMPORT_GENERATED = (
     "hub.service",
     "hub.client",
     "hub.flight",
+    "hub.wire_values",
     "replication.segment_transport",
     "replication.transport",
     "replication.wire",

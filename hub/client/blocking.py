@@ -3,7 +3,7 @@
 import asyncio
 import io
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from hub.client.producer import AsyncProducer
 from hub.errors import HubError
 from hub.ingest.exchange import Receipt
 from hub.ingest.sections import Operation
+from hub.rpc.v1 import query_pb2
 from hub.status import CentreStatus, Digest, FailoverPreview, RoleChange, Step
 
 Result = TypeVar("Result")
@@ -176,9 +177,9 @@ class Bulk:
 class HubClient:
     """Blocking client of both centres; see `AsyncHubClient` for what each call does. Close it, or use `with`."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Mapping[str, str], *, session: bool = False) -> None:
         self._thread = _LoopThread()
-        self._client = AsyncHubClient(addresses)
+        self._client = AsyncHubClient(addresses, session=session)
 
     def __enter__(self) -> "HubClient":
         return self
@@ -219,22 +220,67 @@ class HubClient:
 
         return Bulk(self._thread, self._client, self._thread.run(make()))
 
+    @property
+    def position(self) -> dict[str, int]:
+        return dict(self._client.position)
+
     def query(
         self,
         sql: str,
+        parameters: Sequence[object] | Mapping[str, object] = (),
         *,
         centre: str | None = None,
         at_least: Mapping[str, int] | None = None,
         strong: bool = False,
         rows_max: int = 0,
         time_s_max: float = 0.0,
+        query_class: str = "",
     ) -> QueryResult:
-        query = self._thread.run(
-            self._client.query(
-                sql, centre=centre, at_least=at_least, strong=strong, rows_max=rows_max, time_s_max=time_s_max
-            )
+        asking = self._client.query(
+            sql,
+            parameters,
+            centre=centre,
+            at_least=at_least,
+            strong=strong,
+            rows_max=rows_max,
+            time_s_max=time_s_max,
+            query_class=query_class,
         )
-        return QueryResult(self._thread, query)
+        return QueryResult(self._thread, self._thread.run(asking))
+
+    def query_named(
+        self,
+        name: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        version: int = 0,
+        centre: str | None = None,
+        at_least: Mapping[str, int] | None = None,
+        strong: bool = False,
+        query_class: str = "",
+    ) -> QueryResult:
+        asking = self._client.query_named(
+            name,
+            parameters,
+            version=version,
+            centre=centre,
+            at_least=at_least,
+            strong=strong,
+            query_class=query_class,
+        )
+        return QueryResult(self._thread, self._thread.run(asking))
+
+    def named_queries(self, *, centre: str | None = None) -> list[query_pb2.NamedQuery]:
+        return self._thread.run(self._client.named_queries(centre=centre))
+
+    def queries(self, centre: str) -> list[query_pb2.RunningQuery]:
+        return self._thread.run(self._client.queries(centre))
+
+    def kill_query(self, centre: str, query_id: str) -> None:
+        self._thread.run(self._client.kill_query(centre, query_id))
+
+    def set_mode(self, name: str, *, reason: str, asked_by: str = "") -> tuple[int, bool]:
+        return self._thread.run(self._client.set_mode(name, reason=reason, asked_by=asked_by))
 
     def status(self, centre: str) -> CentreStatus:
         return self._thread.run(self._client.status(centre))

@@ -5,7 +5,7 @@ again, with the same sequence, to whoever leads by then.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,8 +40,17 @@ Rows: TypeAlias = pa.Table | Path
 class AsyncBulk:
     """Made by `AsyncHubClient.bulk`. Any number of `send` may be under way; beyond `in_flight_max` they wait."""
 
-    def __init__(self, name: str, *, leaders: Leaders, in_flight_max: int, patience_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        leaders: Leaders,
+        in_flight_max: int,
+        patience_s: float,
+        acknowledged: Callable[[str, int], None],
+    ) -> None:
         self.name = name
+        self._acknowledged = acknowledged
         self._leaders = leaders
         self._room = asyncio.Semaphore(in_flight_max)
         self._threads = ThreadPoolExecutor(in_flight_max, thread_name_prefix="bulk")
@@ -67,7 +76,9 @@ class AsyncBulk:
             ):
                 with attempt:
                     try:
-                        return await self._load(centre, header, rows)
+                        receipt = await self._load(centre, header, rows)
+                        self._acknowledged(receipt.log, receipt.lsn)
+                        return receipt
                     except (UnavailableError, NotLeaderError):
                         centre = self._leaders.leader_of(contract.home, after=centre)
                         raise

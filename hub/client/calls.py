@@ -1,9 +1,9 @@
 """Calls to either centre, without blocking: catalogue, queries, status, marks, digests, producers, roles."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import grpc
@@ -33,8 +33,10 @@ from hub.status import (
     WitnessStatus,
 )
 from hub.wire import error_of_call
+from hub.wire_values import value_to_pb
 from replication.cancellation import raise_if_cancelled
 
+Result = TypeVar("Result")
 _CALL_TIMEOUT_S: Final = 30.0
 _FOLLOW_S_MAX: Final = 10.0
 _OPTIONS: Final = (
@@ -89,13 +91,20 @@ class AsyncQuery:
 
 
 class AsyncHubClient:
-    """Both centres' gRPC addresses, keyed by centre; the first one is asked where nothing else is said."""
+    """Both centres' gRPC addresses, keyed by centre. Where nothing else is said the first one is asked, and the other
+    one when it cannot answer."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Mapping[str, str], *, session: bool = False) -> None:
+        """A `session` reads its own writes, and never an older state than it has read before, whichever centre
+        answers: every query waits for `position`."""
         self.centres = tuple(addresses)
+        self.position: dict[str, int] = {}
+        """The highest lsn of each log that was acknowledged to this client or reflected in an answer."""
+        self._session = session
         self._addresses = dict(addresses)
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._contracts: dict[str, Contract] = {}
+        self._reads_from = self.centres[0]
         self._leaders = Leaders(self.centres, self._operations)
         self._roles = RoleCalls(self.centres, self._leaders, self._operations, self.statuses)
 
@@ -110,10 +119,12 @@ class AsyncHubClient:
 
     async def contracts(self, *, centre: str | None = None) -> dict[str, Contract]:
         """The contracts in force at a centre, by name; kept for producers."""
-        name = centre or self.centres[0]
-        reply = await self._call(
-            name, catalogue_grpc.CatalogueServiceStub(self._channel(name)).List, catalogue_pb2.ListRequest()
-        )
+
+        async def ask(name: str) -> Any:
+            stub = catalogue_grpc.CatalogueServiceStub(self._channel(name))
+            return await self._call(name, stub.List, catalogue_pb2.ListRequest())
+
+        reply = await self._at_either(centre, ask)
         found = {contract.name: contract for contract in map(contract_from_json, reply.contracts)}
         for contract in found.values():  # A centre that lags must not take a newer version back.
             if (known := self._contracts.get(contract.name)) is None or known.version < contract.version:
@@ -164,6 +175,7 @@ class AsyncHubClient:
             window_max=window_max,
             patience_s=patience_s,
             exchange_bytes_max=exchange_bytes_max,
+            acknowledged=self._saw,
         )
 
     def bulk(self, name: str | None = None, *, in_flight_max: int = 4, patience_s: float = 60.0) -> AsyncBulk:
@@ -174,30 +186,110 @@ class AsyncHubClient:
             leaders=self._leaders,
             in_flight_max=in_flight_max,
             patience_s=patience_s,
+            acknowledged=self._saw,
         )
 
     async def query(
         self,
         sql: str,
+        parameters: Sequence[object] | Mapping[str, object] = (),
         *,
         centre: str | None = None,
         at_least: Mapping[str, int] | None = None,
         strong: bool = False,
         rows_max: int = 0,
         time_s_max: float = 0.0,
+        query_class: str = "",
     ) -> AsyncQuery:
-        """Runs one read-only statement; `at_least` waits until that position is applied at the centre. `strong` sees
-        all that was acknowledged before the call, or raises UnavailableError with the reason."""
-        name = centre or self.centres[0]
-        request = query_pb2.QueryRequest(
-            sql=sql,
-            at_least=Position(applied=dict(at_least or {})),
-            rows_max=rows_max,
-            time_ms_max=int(time_s_max * 1000),
-            strong=strong,
-        )
-        call = query_grpc.QueryServiceStub(self._channel(name)).Query(request)
-        return await AsyncQuery(call, name).start()
+        """Runs one read-only statement; `parameters` for its `?` by place, for its `$name` by name. `at_least` waits
+        until that position is applied at the centre. `strong` sees all that was acknowledged before the call, or raises
+        UnavailableError with the reason.
+
+        Without `centre`, the other centre is asked when one cannot answer. OverloadedError says when to come back.
+        """
+        request = _query_request(parameters, at_least, strong, rows_max, time_s_max, query_class)
+        request.sql = sql
+        return await self._ask(request, centre)
+
+    async def query_named(
+        self,
+        name: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        version: int = 0,
+        centre: str | None = None,
+        at_least: Mapping[str, int] | None = None,
+        strong: bool = False,
+        query_class: str = "",
+    ) -> AsyncQuery:
+        """Runs a named query; version 0 stands for the newest. The rest as `query`."""
+        request = _query_request(parameters or {}, at_least, strong, 0, 0.0, query_class)
+        request.name, request.version = name, version
+        return await self._ask(request, centre)
+
+    async def named_queries(self, *, centre: str | None = None) -> list[query_pb2.NamedQuery]:
+        """Every version of the named queries."""
+
+        async def ask(name: str) -> Any:
+            return await self._call(name, self._queries(name).NamedQueries, query_pb2.NamedQueriesRequest())
+
+        return list((await self._at_either(centre, ask)).queries)
+
+    async def queries(self, centre: str) -> list[query_pb2.RunningQuery]:
+        """What waits and runs at a centre."""
+        reply = await self._call(centre, self._queries(centre).ListQueries, query_pb2.ListQueriesRequest())
+        return list(reply.queries)
+
+    async def kill_query(self, centre: str, query_id: str) -> None:
+        """Raises BadRequestError when there is no such query."""
+        await self._call(centre, self._queries(centre).KillQuery, query_pb2.KillQueryRequest(id=query_id))
+
+    async def set_mode(self, name: str, *, reason: str, asked_by: str = "") -> tuple[int, bool]:
+        """Changes the city's mode of operation ("daily", "emergency"): lsn in log ecc, and whether it changed."""
+        request = operations_pb2.SetModeRequest(mode=name, reason=reason, asked_by=asked_by)
+
+        async def change(centre: str) -> Any:
+            return await self._call(centre, self._operations(centre).SetMode, request)
+
+        reply = await self._at_leader("ecc", change)
+        return reply.lsn, reply.changed
+
+    async def _ask(self, request: query_pb2.QueryRequest, centre: str | None) -> AsyncQuery:
+        if self._session:
+            for log, lsn in self.position.items():
+                request.at_least.applied[log] = max(lsn, request.at_least.applied.get(log, 0))
+
+        async def ask(name: str) -> AsyncQuery:
+            return await AsyncQuery(self._queries(name).Query(request), name).start()
+
+        answer = await self._at_either(centre, ask)
+        for log, lsn in answer.position.items():
+            self._saw(log, lsn)
+        return answer
+
+    def _saw(self, log: str, lsn: int) -> None:
+        self.position[log] = max(lsn, self.position.get(log, 0))
+
+    async def _at_either(self, centre: str | None, call: Callable[[str], Awaitable[Result]]) -> Result:
+        """Asks `centre`, or, when none is named, each in turn until one can answer: first the one that did last."""
+        if centre is not None:
+            return await call(centre)
+        first = self._reads_from
+        try:
+            return await call(first)
+        except UnavailableError as error:
+            other = self._leaders.other_than(first)
+            if other == first:
+                raise
+            try:
+                answer = await call(other)
+            except UnavailableError:
+                raise error from None
+            self._reads_from = other
+            return answer
+
+    def _queries(self, centre: str) -> query_grpc.QueryServiceStub:
+        return query_grpc.QueryServiceStub(self._channel(centre))
 
     async def status(self, centre: str) -> CentreStatus:
         reply = await self._call(centre, self._operations(centre).Status, operations_pb2.StatusRequest(), timeout_s=2.0)
@@ -301,12 +393,34 @@ async def verify_log(client: AsyncHubClient, log: str) -> tuple[int, dict[str, l
     return lsn, dict(zip(client.centres, found, strict=True))
 
 
+def _query_request(
+    parameters: Sequence[object] | Mapping[str, object],
+    at_least: Mapping[str, int] | None,
+    strong: bool,
+    rows_max: int,
+    time_s_max: float,
+    query_class: str,
+) -> query_pb2.QueryRequest:
+    by_name = parameters if isinstance(parameters, Mapping) else {}
+    return query_pb2.QueryRequest(
+        parameters=[] if isinstance(parameters, Mapping) else [value_to_pb(one) for one in parameters],
+        named_parameters={name: value_to_pb(one) for name, one in by_name.items()},
+        at_least=Position(applied=dict(at_least or {})),
+        rows_max=rows_max,
+        time_ms_max=int(time_s_max * 1000),
+        strong=strong,
+        query_class=query_class,
+    )
+
+
 def _status_of(reply: operations_pb2.StatusReply) -> CentreStatus:
     """Field names are the same on both sides."""
     return CentreStatus(
         centre=reply.centre,
         version=reply.version,
         uptime_s=reply.uptime_s,
+        mode=reply.mode,
+        mode_reason=reply.mode_reason,
         logs=[LogStatus(**{name: _plain(getattr(log, name)) for name in LogStatus.model_fields}) for log in reply.logs],
         store=StoreStatus(**{name: getattr(reply.store, name) for name in StoreStatus.model_fields}),
         witness=WitnessStatus(**{name: getattr(reply.witness, name) for name in WitnessStatus.model_fields}),

@@ -58,8 +58,10 @@ class AsyncProducer:
         window_max: int,
         patience_s: float,
         exchange_bytes_max: int,
+        acknowledged: Callable[[str, int], None],
     ) -> None:
         self.name = name
+        self._acknowledged = acknowledged
         self._log = log
         self._leaders = leaders
         self._centre = ""
@@ -223,6 +225,7 @@ class AsyncProducer:
             if error is not None:
                 pending.done.set_exception(error)
             else:
+                self._acknowledged(receipt.log, receipt.lsn)
                 pending.done.set_result(receipt_of(receipt))
         if not self._unanswered:
             self._idle.set()

@@ -4,8 +4,8 @@ Blocking; for a worker thread. Only `cancel` may be called from another one.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from hub.errors import HubError, LimitError, QueryError, UnavailableError
-from hub.query.guard import check_sql
+from hub.query.statements import Statement, Statements, bound, schema_of
 from hub.store.store import Store
 from hub.store.views import SEGMENTS_MISSING
 
@@ -23,38 +23,43 @@ class Limits:
     rows_max: int
     time_s_max: float
     batch_rows: int
-    sql_bytes_max: int
+    memory_bytes_max: int
 
 
 class RunningQuery:
-    """An answer that is being computed: its `position`, its `schema`, and its batches by iteration."""
+    """An answer that is being computed: its `position`, its `schema`, and its batches by iteration. Close it
+    afterwards, whatever became of it."""
 
-    def __init__(self, store: Store, limits: Limits) -> None:
+    def __init__(self, store: Store, statements: Statements, limits: Limits) -> None:
         self._segments_folder = store.segments_folder
         self._readers = store.readers
         self._ticket = store.readers.enter()
         self._cursor = store.cursor()
-        self._relations = store.contracts().keys()
+        self._statements = statements
         self._limits = limits
         self._cancelled = False
         self._timed_out = False
+        self._closed = False
         self._timer = threading.Timer(limits.time_s_max, self._time_out)
         self._timer.daemon = True
         self._reader: pa.RecordBatchReader | None = None
         self.position: dict[str, int] = {}
 
-    def start(self, sql: str) -> None:
+    def start(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> None:
         """Once. Some answers are computed whole before this returns. Raises QueryError, LimitError or, when cancelled,
         UnavailableError."""
-        text = check_sql(self._cursor, sql, relations=self._relations, bytes_max=self._limits.sql_bytes_max)
+        statement = self._statements.checked(self._cursor, sql)
+        values = bound(statement, parameters)
         if self._cancelled:
             raise UnavailableError("the query was cancelled")
         self._timer.start()
         try:
-            self._cursor.execute("begin transaction read only").fetchall()
+            memory = f"set operator_memory_limit = '{self._limits.memory_bytes_max}B'"
+            self._cursor.execute(f"{memory}; begin transaction read only").fetchall()
             # The first read fixes the snapshot, for this and for the query.
             self.position = dict(self._cursor.execute("select log, lsn from hub.applied").fetchall())
-            self._reader = self._cursor.sql(text).to_arrow_reader(self._limits.batch_rows)
+            relation = self._cursor.sql(statement.text, params=values or None)
+            self._reader = relation.to_arrow_reader(self._limits.batch_rows)
         except (duckdb.Error, pa.ArrowException) as error:
             self._raise(error)
 
@@ -86,7 +91,11 @@ class RunningQuery:
         self._interrupt()
 
     def close(self) -> None:
+        """May be called again."""
         self._timer.cancel()
+        if self._closed:
+            return
+        self._closed = True
         if self._reader is not None:
             self._reader.close()
         self._cursor.close()
@@ -101,23 +110,32 @@ class RunningQuery:
             self._cursor.interrupt()
 
     def _raise(self, error: Exception) -> NoReturn:
-        raise self._translated(error) from error
-
-    def _translated(self, error: Exception) -> HubError:
         if self._timed_out:
-            return LimitError(f"the query took more than {self._limits.time_s_max:g} s", hint="ask for less at once")
+            late = f"the query took more than {self._limits.time_s_max:g} s"
+            raise LimitError(late, hint="ask for less at once, or in the class analysis") from error
         if self._cancelled:
-            return UnavailableError("the query was cancelled")
-        text = str(error).partition("\n\nStack Trace:")[0]  # Of faults within DuckDB: it tells paths of the host.
-        if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
-            return LimitError(f"the query needs more memory than it may use: {text}", hint="ask for less at once")
-        if SEGMENTS_MISSING in text or isinstance(error, duckdb.IOException) or self._segments_folder in text:
-            return UnavailableError(
-                "files of a data set are missing here, and being fetched", hint="ask the other centre"
-            )
-        return QueryError(text)
+            raise UnavailableError("the query was cancelled") from error
+        raise _translated(error, self._segments_folder) from error
 
 
-def prepare(store: Store, limits: Limits) -> RunningQuery:
-    """A query to be started; close it afterwards, whatever became of it."""
-    return RunningQuery(store, limits)
+def describe(
+    store: Store, statements: Statements, sql: str, parameters: Sequence[object] | Mapping[str, object] | None = None
+) -> tuple[pa.Schema, Statement]:
+    """Schema of an answer that is not computed; without parameters, as if all were null. Blocking. Raises QueryError,
+    LimitError or UnavailableError."""
+    with closing(store.cursor()) as cursor:
+        statement = statements.checked(cursor, sql)
+        values = dict.fromkeys(statement.parameters) if parameters is None else bound(statement, parameters)
+        try:
+            return schema_of(cursor.sql(statement.text, params=values or None)), statement
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise _translated(error, store.segments_folder) from error
+
+
+def _translated(error: Exception, segments_folder: str) -> HubError:
+    text = str(error).partition("\n\nStack Trace:")[0]  # Of faults within DuckDB: it tells paths of the host.
+    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
+        return LimitError(f"the query needs more memory than it may use: {text}", hint="ask for less at once")
+    if SEGMENTS_MISSING in text or isinstance(error, duckdb.IOException) or segments_folder in text:
+        return UnavailableError("files of a data set are missing here, and being fetched", hint="ask the other centre")
+    return QueryError(text)

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 import grpc
 
-from hub.errors import HubError
+from hub.errors import BadRequestError, HubError
+from hub.mode import ModeName
 from hub.rpc.v1 import operations_pb2 as pb
 from hub.rpc.v1 import operations_pb2_grpc as pb_grpc
 from hub.service.aborting import abort
@@ -31,6 +32,9 @@ class Operations(Protocol):
         """Now, and after every change."""
 
     async def proved_lsn(self, log: str) -> int: ...
+
+    async def set_mode(self, name: ModeName, reason: str, asked_by: str) -> tuple[int, bool]:
+        """Lsn of the entry and whether anything changed; it is applied here on return."""
 
 
 class RoleChanges(Protocol):
@@ -126,6 +130,13 @@ class OperationsServicer(pb_grpc.OperationsServiceServicer):
         except HubError as error:
             await abort(context, error)
 
+    async def SetMode(self, request: pb.SetModeRequest, context: "Context[Any, Any]") -> pb.SetModeReply:  # noqa: N802
+        try:
+            lsn, changed = await self._operations.set_mode(_mode_name(request.mode), request.reason, request.asked_by)
+        except HubError as error:
+            await abort(context, error)
+        return pb.SetModeReply(lsn=lsn, changed=changed)
+
     async def RebuildWitness(  # noqa: N802
         self, request: pb.RebuildWitnessRequest, context: "Context[Any, Any]"
     ) -> AsyncIterator[pb.Step]:
@@ -143,6 +154,13 @@ async def _told(context: "Context[Any, Any]", steps: AsyncIterator[Step]) -> Asy
             yield pb.Step(**asdict(step))
     except HubError as error:
         await abort(context, error)
+
+
+def _mode_name(name: str) -> ModeName:
+    try:
+        return ModeName(name)
+    except ValueError:
+        raise BadRequestError(f"there is no mode {name!r}", hint=f"one of {', '.join(ModeName)}") from None
 
 
 def _status_to_pb(status: CentreStatus) -> pb.StatusReply:

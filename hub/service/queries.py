@@ -1,72 +1,120 @@
-"""QueryService: one read-only statement, answered as an Arrow IPC stream with the position it reflects."""
+"""QueryService: one read-only statement, answered as an Arrow IPC stream with the position it reflects; the named
+queries; what waits and runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from typing import Any, Final
 
 import grpc
 
-from hub.errors import HubError, LimitError
-from hub.query.run import Limits, RunningQuery
+from hub.errors import BadRequestError, HubError
+from hub.query.asked import Asked
+from hub.query.desk import QueryDesk
+from hub.query.named import NamedQueries, NamedQuery
+from hub.query.run import RunningQuery
+from hub.query.scheduler import QueryClass, Turn
 from hub.rpc.v1 import query_pb2 as pb
 from hub.rpc.v1 import query_pb2_grpc as pb_grpc
 from hub.rpc.v1.position_pb2 import Position
 from hub.service.aborting import abort
 from hub.service.ipc import StreamCutter
+from hub.wire_values import value_of, value_to_pb
+from replication.file_threads import FileThreads
 
 _CANCEL_AGAIN_S: Final = 0.1
+_NICENESS: Final = {QueryClass.INTERACTIVE: 0, QueryClass.ANALYSIS: 10, QueryClass.SYSTEM: 10}
 
 
 class QueryServicer(pb_grpc.QueryServiceServicer):
-    """`prepare` makes a query to be started; `reached` waits until a position is applied here; `proved` finds the
-    position that holds all that was acknowledged before the call."""
-
-    def __init__(
-        self,
-        prepare: Callable[[Limits], RunningQuery],
-        reached: Callable[[dict[str, int]], Awaitable[None]],
-        proved: Callable[[], Awaitable[dict[str, int]]],
-        *,
-        limits: Limits,
-        concurrent_max: int,
-    ) -> None:
-        self._prepare = prepare
-        self._reached = reached
-        self._proved = proved
-        self._limits = limits
-        self._threads = ThreadPoolExecutor(max_workers=concurrent_max, thread_name_prefix="query")
-        self._concurrent_max = concurrent_max
-        self.running = 0
+    def __init__(self, desk: QueryDesk, named: NamedQueries) -> None:
+        self._desk = desk
+        self._named = named
+        share = desk.limits.emergency_share
+        self._threads = {
+            one: FileThreads(desk.scheduler.limits_of(one).running_max * share, f"{one} query", niceness=_NICENESS[one])
+            for one in QueryClass
+        }
 
     async def Query(  # noqa: N802  # the schema's name
         self, request: pb.QueryRequest, context: "grpc.aio.ServicerContext[pb.QueryRequest, pb.QueryReply]"
     ) -> AsyncIterator[pb.QueryReply]:
         try:
-            if self.running >= self._concurrent_max:
-                raise LimitError(f"{self.running} queries are running, the limit", hint="try again in a moment")
-            self.running += 1
+            asked = self._asked(request, context.peer())
+            await self._desk.reach(asked)
+            turn = self._desk.ask(asked)
             try:
-                if request.strong:
-                    await self._reached(await self._proved())
-                await self._reached(dict(request.at_least.applied))
-                async for reply in self._answer(request):
+                await self._granted(turn)
+                async for reply in self._answer(asked, turn):
                     yield reply
             finally:
-                self.running -= 1
+                turn.leave()
         except HubError as error:
             await abort(context, error)
 
-    async def _answer(self, request: pb.QueryRequest) -> AsyncIterator[pb.QueryReply]:
-        query = self._prepare(self._limits_of(request))
-        starting = asyncio.ensure_future(self._in_thread(query.start, request.sql))
+    async def NamedQueries(  # noqa: N802  # the schema's name
+        self, request: pb.NamedQueriesRequest, context: object
+    ) -> pb.NamedQueriesReply:
+        return pb.NamedQueriesReply(queries=[_named_to_pb(one) for one in self._named.all()])
+
+    async def ListQueries(  # noqa: N802  # the schema's name
+        self, request: pb.ListQueriesRequest, context: object
+    ) -> pb.ListQueriesReply:
+        found = self._desk.scheduler.queries()
+        return pb.ListQueriesReply(queries=[pb.RunningQuery(**asdict(one)) for one in found])
+
+    async def KillQuery(  # noqa: N802  # the schema's name
+        self, request: pb.KillQueryRequest, context: "grpc.aio.ServicerContext[pb.KillQueryRequest, pb.KillQueryReply]"
+    ) -> pb.KillQueryReply:
+        if not self._desk.scheduler.kill(request.id):
+            missing = BadRequestError(f"no query {request.id!r} runs here", hint="`cityhub queries` lists them")
+            await abort(context, missing)
+        return pb.KillQueryReply()
+
+    def close(self) -> None:
+        for threads in self._threads.values():
+            threads.close()
+
+    def _asked(self, request: pb.QueryRequest, peer: str) -> Asked:
+        sql = request.sql
+        parameters: Any = [value_of(one) for one in request.parameters]
+        if request.name:
+            named = self._named.get(request.name, request.version)
+            given = {name: value_of(one) for name, one in request.named_parameters.items()}
+            sql, parameters = named.sql, named.bind(given)
+        elif request.named_parameters:
+            parameters = {name: value_of(one) for name, one in request.named_parameters.items()}
+        return Asked(
+            sql=sql,
+            parameters=parameters,
+            query_class=QueryClass.of(request.query_class),
+            at_least=dict(request.at_least.applied),
+            strong=request.strong,
+            rows_max=request.rows_max,
+            time_s_max=request.time_ms_max / 1000,
+            asked_by=peer,
+        )
+
+    async def _granted(self, turn: Turn) -> None:
+        if turn.granted.done():
+            turn.granted.result()
+            return
+        try:
+            async with asyncio.timeout(turn.wait_s_max):
+                await asyncio.wrap_future(turn.granted)
+        except TimeoutError:
+            raise turn.late() from None
+
+    async def _answer(self, asked: Asked, turn: Turn) -> AsyncIterator[pb.QueryReply]:
+        run = self._threads[turn.query_class].run
+        query = self._desk.prepare(asked, turn)
+        starting = asyncio.ensure_future(run(query.start, asked.sql, asked.parameters))
         try:
             await asyncio.shield(starting)
             cutter = StreamCutter(query.schema)
             yield pb.QueryReply(position=Position(applied=query.position))
             batches = iter(query)
-            while (batch := await self._in_thread(next, batches, None)) is not None:
+            while (batch := await run(next, batches, None)) is not None:
                 cutter.write(batch)
                 for part in cutter.take():
                     yield pb.QueryReply(ipc=part)
@@ -74,23 +122,34 @@ class QueryServicer(pb_grpc.QueryServiceServicer):
             for part in cutter.take():
                 yield pb.QueryReply(ipc=part)
         finally:
-            await asyncio.shield(self._end(query, starting))
+            await asyncio.shield(_end(query, starting, run))
 
-    async def _end(self, query: RunningQuery, starting: "asyncio.Future[Any]") -> None:
-        """Also when the caller went away while a thread still computes."""
+
+async def _end(query: RunningQuery, starting: "asyncio.Future[Any]", run: Callable[..., Any]) -> None:
+    """Also when the caller went away while a thread still computes."""
+    query.cancel()
+    while not starting.done():
+        await asyncio.wait([starting], timeout=_CANCEL_AGAIN_S)
         query.cancel()
-        while not starting.done():
-            await asyncio.wait([starting], timeout=_CANCEL_AGAIN_S)
-            query.cancel()
-        await self._in_thread(query.close)
+    await run(query.close)
 
-    def _limits_of(self, request: pb.QueryRequest) -> Limits:
-        limits = self._limits
-        if request.rows_max:
-            limits = replace(limits, rows_max=min(limits.rows_max, request.rows_max))
-        if request.time_ms_max:
-            limits = replace(limits, time_s_max=min(limits.time_s_max, request.time_ms_max / 1000))
-        return limits
 
-    async def _in_thread(self, work: Callable[..., Any], *arguments: object) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+def _named_to_pb(query: NamedQuery) -> pb.NamedQuery:
+    return pb.NamedQuery(
+        name=query.name,
+        version=query.version,
+        title_en=query.title.en,
+        title_zh=query.title.zh,
+        description=query.description,
+        parameters=[
+            pb.QueryParameter(
+                name=one.name,
+                type=one.type,
+                description=one.description,
+                default=None if one.default is None else value_to_pb(one.default),
+            )
+            for one in query.parameters
+        ],
+        sql=query.sql,
+        data_sets=query.data_sets,
+    )

@@ -16,7 +16,7 @@ from hub.store.tables import DELETE_FLAG, LSN, ORDER, has_lsn
 from replication.core.types import Entry
 
 LEDGER: Final = "exchanges"
-RECORDED: Final = (LEDGER, "quarantine")
+RECORDED: Final = (LEDGER, "quarantine", "modes")
 """Data sets of the hub itself: their rows get the columns log and lsn here."""
 
 
@@ -32,7 +32,7 @@ class Changes:
         self.segments: list[Change] = []
 
     def add(self, entry: Entry) -> None:
-        """Takes the sections of a `rows` or a `segments` entry."""
+        """Takes the sections of a `rows`, a `segments` or a `mode` entry."""
         for section in decode_sections(entry.payload):
             if section.data_set == SEGMENTS:
                 self.segments += [

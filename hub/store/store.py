@@ -29,6 +29,7 @@ from hub.catalogue.contract import Contract, Kind
 from hub.catalogue.load import builtin_contracts, contract_from_json
 from hub.errors import StoreDamagedError, UnavailableError
 from hub.ingest.producers import Sequences
+from hub.mode import DAILY, Mode, ModeName
 from hub.segments.descriptor import Descriptor, descriptor_from_json, descriptor_to_json
 from hub.segments.payloads import Change, change_from_json, is_change
 from hub.status import Digest
@@ -43,6 +44,7 @@ from replication.core.types import Entry
 from replication.segments import SegmentFiles
 
 LOGS: Final = ("ops", "ecc")
+_WITH_SECTIONS: Final = (log_types.Kind.ROWS, log_types.Kind.SEGMENTS, log_types.Kind.MODE)
 _SNAPSHOT_S_MAX: Final = 60.0  # An open snapshot keeps DuckDB from reclaiming space.
 _WAL_BYTES: Final = 64 << 20  # Replayed at a start; larger means fewer checkpoints under load.
 _PRODUCERS_S: Final = 1.0  # Producers are saved at most this often; what came since is read from the ledger at a start.
@@ -92,6 +94,7 @@ class Store:
         self._sequences = {log: Sequences() for log in LOGS}
         self._unsaved: dict[str, set[str]] = {log: set() for log in LOGS}
         self._saved_s = dict.fromkeys(LOGS, 0.0)
+        self._mode = DAILY
         self._marks: dict[str, _Mark] = {}
         self._marks_lock = threading.Lock()
 
@@ -151,6 +154,10 @@ class Store:
     def closed(self) -> frozenset[str]:
         """Data sets that cannot be read, as files of them are missing; see `reopen`."""
         return self._closed
+
+    def mode(self) -> Mode:
+        """The city's mode of operation; daily while nobody ever changed it."""
+        return self._mode
 
     def sequences(self, log: str) -> Sequences:
         """The accepted sequences as of the applied lsn; the caller's own copy."""
@@ -215,7 +222,7 @@ class Store:
         try:
             changes = Changes(log)
             for entry in entries:
-                if entry.kind in (log_types.Kind.ROWS, log_types.Kind.SEGMENTS):
+                if entry.kind in _WITH_SECTIONS:
                     changes.add(entry)
                 elif entry.kind is log_types.Kind.CONTRACT or is_change(entry):
                     accepted += self._write(changes, contracts)
@@ -236,6 +243,7 @@ class Store:
             self._roll_back(log)
             raise
         self._applied[log] = entries[-1].lsn
+        self._note_mode(entries)
         if contracts != self._contracts:
             self._contracts = MappingProxyType(contracts)
         before, self._manifest, self._closed = self._manifest, manifest, frozenset(closed)
@@ -392,7 +400,9 @@ class Store:
         if not found:
             for log in LOGS:
                 connection.execute("insert into hub.applied values (?, 0, 0)", [log]).fetchall()
-            for name in RECORDED:
+        made = {name for (name,) in connection.execute(tables.HOT_TABLES).fetchall()}
+        for name in RECORDED:
+            if name not in made:
                 for sql in tables.create_table(builtin_contracts()[name]):
                     connection.execute(sql).fetchall()
                 connection.execute(tables.create_view(builtin_contracts()[name])).fetchall()
@@ -404,6 +414,18 @@ class Store:
         for log in LOGS:
             self._load_sequences(log)
         self._load_manifest()
+        self._read_mode()
+
+    def _note_mode(self, entries: Iterable[Entry]) -> None:
+        if any(entry.kind is log_types.Kind.MODE for entry in entries):
+            self._read_mode()
+
+    def _read_mode(self) -> None:
+        sql = "select mode, since, reason, asked_by from hot.modes order by lsn desc limit 1"
+        rows = self._connection.execute(sql).fetchall()
+        if rows:
+            name, since, reason, asked_by = rows[0]
+            self._mode = Mode(name=ModeName(name), since=since, reason=reason, asked_by=asked_by)
 
     def _load_manifest(self) -> None:
         descriptors = self._connection.execute("select descriptor from hub.segments order by rowid").fetchall()

@@ -25,6 +25,8 @@ OWN_TABLES: Final = (
     "create table if not exists hub.sealed (data_set varchar, lsn bigint)",
 )
 
+HOT_TABLES: Final = "select table_name from duckdb_tables() where schema_name = 'hot'"
+
 ADD_SEGMENTS: Final = f"insert into hub.segments by name select * from {INCOMING}"  # noqa: S608  # a constant
 REMOVE_SEGMENTS: Final = f"delete from hub.segments where id in (select id from {INCOMING})"  # noqa: S608  # as above
 
@@ -36,9 +38,10 @@ MERGE_PRODUCERS: Final = (
 
 
 def only_files_in(folder: str) -> list[str]:
-    """For ever: no setting changes any more."""
+    """For ever: no other setting changes any more."""
     return [
         f"set allowed_directories = [{_text(folder + '/')}]",
+        "set allowed_configs = ['operator_memory_limit']",  # A query sets its own, on its own cursor.
         "set enable_external_access = false",
         "set lock_configuration = true",
     ]

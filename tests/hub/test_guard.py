@@ -23,7 +23,8 @@ from hub.catalogue.load import builtin_contracts, contract_to_json
 from hub.errors import HubError, LimitError, QueryError, UnavailableError
 from hub.ingest.sections import Operation, Section, encode_sections
 from hub.query.guard import check_sql
-from hub.query.run import Limits, RunningQuery, prepare
+from hub.query.run import Limits, RunningQuery
+from hub.query.statements import Statements
 from hub.store.store import Store
 from replication.codec import make_entry
 from replication.core.types import ORIGIN, Entry, EntryId, Kind
@@ -31,7 +32,8 @@ from replication.segments import SegmentFiles
 from simulator.city.readings import readings, sensors
 
 CANARY = "canary"
-LIMITS = Limits(rows_max=5_000, time_s_max=20.0, batch_rows=1_024, sql_bytes_max=64 << 10)
+SQL_BYTES_MAX = 64 << 10
+LIMITS = Limits(rows_max=5_000, time_s_max=20.0, batch_rows=1_024, memory_bytes_max=256 << 20)
 SENSORS = sensors(10, 1)
 READINGS = next(readings(100, 1, sensors=SENSORS, batch_rows=100))
 
@@ -87,8 +89,8 @@ def end(entries: list[Entry]) -> EntryId:
     return entries[-1].id if entries else ORIGIN
 
 
-def started(store: Store, sql: str, limits: Limits) -> RunningQuery:
-    query = prepare(store, limits)
+def started(store: Store, sql: str, limits: Limits, *, bytes_max: int = SQL_BYTES_MAX) -> RunningQuery:
+    query = RunningQuery(store, Statements(store, bytes_max=bytes_max), limits)
     try:
         query.start(sql)
     except BaseException:
@@ -110,7 +112,7 @@ def refused(store: Store, sql: str) -> HubError:
     cursor = store.cursor()
     try:
         with pytest.raises((QueryError, LimitError)) as caught:
-            check_sql(cursor, sql, relations=store.contracts().keys(), bytes_max=LIMITS.sql_bytes_max)
+            check_sql(cursor, sql, relations=store.contracts().keys(), bytes_max=SQL_BYTES_MAX)
     finally:
         cursor.close()
     return caught.value
@@ -573,9 +575,9 @@ def test_a_long_text_is_refused_by_its_bytes(store: Store) -> None:
     """Method: a text that fits to the byte, and one Chinese letter more."""
     sql = "select '市'"
     size = len(sql.encode())
-    assert answer(store, sql, limited(sql_bytes_max=size)) == [("市",)]
+    started(store, sql, LIMITS, bytes_max=size).close()
     with pytest.raises(LimitError, match=f"{size} bytes, this one has {size + 3}"):
-        answer(store, "select '城市'", limited(sql_bytes_max=size))
+        started(store, "select '城市'", LIMITS, bytes_max=size)
 
 
 @pytest.mark.parametrize(
