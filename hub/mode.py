@@ -9,10 +9,8 @@ from typing import Final
 import pyarrow as pa
 
 from hub.ingest.sections import Operation, Section, encode_sections
-from hub.query.scheduler import QueryClass
 
 LOG: Final = "ecc"
-_EMERGENCY_CENTRE: Final = "ecc"
 _SCHEMA: Final = pa.schema(
     [("mode", pa.string()), ("since", pa.timestamp("ms")), ("reason", pa.string()), ("asked_by", pa.string())]
 )
@@ -47,12 +45,3 @@ def mode_to_payload(mode: Mode) -> bytes:
     section = Section(data_set="modes", operation=Operation.APPEND, contract_version=1, rows=rows)
     return encode_sections([section])
 
-
-def running_max(mode: Mode, centre: str, query_class: QueryClass, configured: int, share: int) -> int:
-    """How many queries of a class may run at a centre. In an emergency the command centre has `share` times its room
-    for people, and analysis gives way everywhere."""
-    if mode.name is ModeName.DAILY:
-        return configured
-    if query_class is QueryClass.INTERACTIVE and centre == _EMERGENCY_CENTRE:
-        return configured * share
-    return max(1, configured // share) if query_class is QueryClass.ANALYSIS else configured

@@ -20,7 +20,6 @@ import grpc
 import psutil
 import structlog
 
-from hub import mode
 from hub.arrivals import Arrivals
 from hub.catalogue.change import check_change
 from hub.catalogue.contract import Contract
@@ -35,10 +34,12 @@ from hub.ingest.exchange import Receipt
 from hub.ingest.producers import Sequences
 from hub.ingest.reception import Reception
 from hub.joining import Joined, Joining, first_configuration
+from hub.mode import LOG as MODE_LOG
 from hub.mode import ModeName, mode_now, mode_to_payload
 from hub.query.desk import QueryDesk, limits_by_class
 from hub.query.named import builtin_queries
 from hub.query.scheduler import QueryClass, Scheduler
+from hub.query.share import running_max
 from hub.reporting import Reporter
 from hub.retention import Retention
 from hub.roles import Roles
@@ -361,7 +362,7 @@ class Node:
 
     async def set_mode(self, name: ModeName, reason: str, asked_by: str) -> tuple[int, bool]:
         """Lsn of the entry and whether anything changed. Raises NotLeaderError or UnavailableError."""
-        driver = self._led(mode.LOG)
+        driver = self._led(MODE_LOG)
         if self._store.mode().name is name:
             return 0, False
         lsn = await self._write(driver, Kind.MODE, mode_to_payload(mode_now(name, reason, asked_by)))
@@ -370,7 +371,7 @@ class Node:
 
     def _queries_running_max(self, query_class: QueryClass, configured: int) -> int:
         share = self._city.query.emergency_share
-        return mode.running_max(self._store.mode(), self._centre, query_class, configured, share)
+        return running_max(self._store.mode(), self._centre, query_class, configured, share)
 
     async def mark(self, log: str) -> int:
         return await self._write(self._led(log), Kind.MARK, b"")

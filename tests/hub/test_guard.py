@@ -456,7 +456,7 @@ def test_fences_behind_the_guard_hold_alone(store: Store, files: Path) -> None:
     """Goal: a hole in the guard reads no file and writes nothing. Method: the guard is taken away."""
     path = files / "secret.csv"
     written = files / "written"
-    with patch("hub.query.run.check_sql", lambda cursor, sql, **_: sql):
+    with patch("hub.query.statements.check_sql", lambda cursor, sql, **_: sql):
         for sql in (
             f"from read_csv('{path}')",
             f"from read_text('{path}')",

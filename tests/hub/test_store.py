@@ -706,7 +706,7 @@ def test_a_mark_stands_while_the_log_goes_on(tmp_path: Path) -> None:
     early, late = open_store(tmp_path / "early.duckdb"), open_store(tmp_path / "late.duckdb")
     early.apply("ops", log.entries[:mark])
     expected = early.digests_at_mark("ops", mark)
-    assert [one.data_set for one in expected] == ["exchanges", "passages", "quarantine"]
+    assert [one.data_set for one in expected] == ["exchanges", "modes", "passages", "quarantine"]
     late.apply("ops", log.entries)
     late.apply("ecc", other.entries)
     assert late.digests_at_mark("ops", mark) == expected
