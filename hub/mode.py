@@ -44,4 +44,3 @@ def mode_to_payload(mode: Mode) -> bytes:
     rows = pa.RecordBatch.from_pylist([row], schema=_SCHEMA)
     section = Section(data_set="modes", operation=Operation.APPEND, contract_version=1, rows=rows)
     return encode_sections([section])
-

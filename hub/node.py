@@ -300,7 +300,14 @@ class Node:
                 tasks.create_task(self._keeper.run())
                 tasks.create_task(self._watch_for_gap())
                 await server.start()
-                flight = FlightServer(own.flight, Reception(self._admissions, self._store.contracts, self._segmenter))
+                flight = FlightServer(
+                    own.flight,
+                    Reception(self._admissions, self._store.contracts, self._segmenter),
+                    self._desk,
+                    contracts=self._store.contracts,
+                    create=self.change,
+                    flight_address=lambda grpc: next(c.flight for c in self._city.centres.values() if c.grpc == grpc),
+                )
                 stack.push_async_callback(flight.stop)
                 tasks.create_task(self._put_builtin_contracts_in_force())
                 self._logger.info("serving", grpc=own.grpc, flight=own.flight, http=own.http)

@@ -1,7 +1,8 @@
 """A contract: what a data set is, as its agency and the two centres agree on it.
 
 A contract maps to an Arrow schema (what travels and is logged) and to DuckDB column types (what is stored).
-Timestamps are UTC with millisecond resolution.
+Timestamps are UTC, with millisecond resolution (`timestamp`) or microseconds (`timestamp_us`). Columns may be nested:
+`list(T)`, `struct(name T, …)`.
 """
 
 import re
@@ -22,11 +23,18 @@ _ARROW: Final[dict[str, pa.DataType]] = {
     "int16": pa.int16(),
     "int32": pa.int32(),
     "int64": pa.int64(),
+    "uint8": pa.uint8(),
+    "uint16": pa.uint16(),
+    "uint32": pa.uint32(),
+    "uint64": pa.uint64(),
     "float32": pa.float32(),
     "float64": pa.float64(),
     "string": pa.string(),
     "date": pa.date32(),
+    "time": pa.time64("us"),
     "timestamp": pa.timestamp("ms"),
+    "timestamp_us": pa.timestamp("us"),
+    "binary": pa.binary(),
 }
 _DUCKDB: Final[dict[str, str]] = {
     "boolean": "BOOLEAN",
@@ -34,13 +42,23 @@ _DUCKDB: Final[dict[str, str]] = {
     "int16": "SMALLINT",
     "int32": "INTEGER",
     "int64": "BIGINT",
+    "uint8": "UTINYINT",
+    "uint16": "USMALLINT",
+    "uint32": "UINTEGER",
+    "uint64": "UBIGINT",
     "float32": "FLOAT",
     "float64": "DOUBLE",
     "string": "VARCHAR",
     "date": "DATE",
+    "time": "TIME",
     "timestamp": "TIMESTAMP_MS",
+    "timestamp_us": "TIMESTAMP",
+    "binary": "BLOB",
 }
 _DECIMAL: Final = re.compile(r"^decimal\((\d{1,2}),(\d{1,2})\)$")
+_LIST: Final = re.compile(r"^list\((.+)\)$")
+_STRUCT: Final = re.compile(r"^struct\((.+)\)$")
+_NESTED_MAX: Final = 8
 
 
 class Kind(StrEnum):
@@ -98,7 +116,7 @@ class Column(_Model):
 
     @property
     def duckdb(self) -> str:
-        return _DUCKDB.get(self.type, self.type.upper())
+        return duckdb_type(self.type)
 
 
 class Contract(_Model):
@@ -164,8 +182,10 @@ class Contract(_Model):
         return pa.schema([pa.field(name, self.column(name).arrow) for name in self.key])
 
 
-def arrow_type(name: str) -> pa.DataType:
+def arrow_type(name: str, *, depth: int = 0) -> pa.DataType:
     """Arrow type of a contract type name. Raises ValueError for one that does not exist."""
+    if depth > _NESTED_MAX:
+        raise ValueError(f"a type may be nested {_NESTED_MAX} levels deep")
     if name in _ARROW:
         return _ARROW[name]
     if match := _DECIMAL.match(name):
@@ -173,4 +193,36 @@ def arrow_type(name: str) -> pa.DataType:
         if not 1 <= precision <= 38 or scale > precision:
             raise ValueError(f"decimal({precision},{scale}) is out of range: precision 1 to 38, scale up to precision")
         return pa.decimal128(precision, scale)
-    raise ValueError(f"unknown type {name!r}; one of {', '.join(_ARROW)}, decimal(P,S)")
+    if match := _LIST.match(name):
+        return pa.list_(arrow_type(match[1], depth=depth + 1))
+    if match := _STRUCT.match(name):
+        return pa.struct([pa.field(one, arrow_type(kind, depth=depth + 1)) for one, kind in _fields(match[1])])
+    raise ValueError(f"unknown type {name!r}; one of {', '.join(_ARROW)}, decimal(P,S), list(T), struct(name T, …)")
+
+
+def duckdb_type(name: str) -> str:
+    """DuckDB type of a contract type name that `arrow_type` takes."""
+    if match := _LIST.match(name):
+        return f"{duckdb_type(match[1])}[]"
+    if match := _STRUCT.match(name):
+        fields = ", ".join(f'"{one}" {duckdb_type(kind)}' for one, kind in _fields(match[1]))
+        return f"STRUCT({fields})"
+    return _DUCKDB.get(name, name.upper())
+
+
+def _fields(text: str) -> list[tuple[str, str]]:
+    """(name, type) of each field of a struct. Raises ValueError."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    fields = [part.strip().partition(" ")[::2] for part in parts]
+    for name, _ in fields:
+        if not re.match(NAME_PATTERN, name):
+            raise ValueError(f"a field of a struct cannot be called {name!r}")
+    if len({name for name, _ in fields}) != len(fields):
+        raise ValueError("two fields of a struct have the same name")
+    return fields

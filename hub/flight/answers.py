@@ -27,13 +27,21 @@ class Callers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._watched: dict[int, tuple[fl.ServerCallContext, RunningQuery]] = {}
+        self._watched: dict[int, tuple[bytes, fl.ServerCallContext, RunningQuery]] = {}
         self._stopping = threading.Event()
         threading.Thread(target=self._look, name="callers of flight", daemon=True).start()
 
-    def watch(self, context: fl.ServerCallContext, query: RunningQuery) -> None:
+    def watch(self, name: bytes, context: fl.ServerCallContext, query: RunningQuery) -> None:
         with self._lock:
-            self._watched[id(query)] = context, query
+            self._watched[id(query)] = name, context, query
+
+    def cancel(self, name: bytes) -> bool:
+        """Whether anything of that name was being computed."""
+        with self._lock:
+            found = [query for its_name, _, query in self._watched.values() if its_name == name]
+        for query in found:
+            query.cancel()
+        return bool(found)
 
     def forget(self, query: RunningQuery) -> None:
         """Must be called before its call ends: pyarrow's context is gone then."""
@@ -44,13 +52,13 @@ class Callers:
         """Ends every answer under way."""
         self._stopping.set()
         with self._lock:
-            for _, query in self._watched.values():
+            for _, _, query in self._watched.values():
                 query.cancel()
 
     def _look(self) -> None:
         while not self._stopping.wait(_LOOK_S):
             with self._lock:
-                for context, query in self._watched.values():
+                for _, context, query in self._watched.values():
                     if context.is_cancelled():
                         query.cancel()
 
@@ -90,8 +98,10 @@ class Answer:
             self.close()
 
 
-def answer(desk: QueryDesk, callers: Callers, asked: Asked, context: fl.ServerCallContext) -> fl.RecordBatchStream:
-    """Waits for its turn, and starts. The position is in the metadata of the schema. Raises HubError."""
+def answer(
+    desk: QueryDesk, callers: Callers, asked: Asked, context: fl.ServerCallContext, *, name: bytes
+) -> fl.RecordBatchStream:
+    """Waits for its turn, and starts; `name` is what cancels it. The position is in the metadata of the schema. Raises HubError."""
     turn = desk.ask(asked)
     try:
         _wait(turn, context)
@@ -100,7 +110,7 @@ def answer(desk: QueryDesk, callers: Callers, asked: Asked, context: fl.ServerCa
     except BaseException:
         turn.leave()
         raise
-    callers.watch(context, query)
+    callers.watch(name, context, query)
     try:
         query.start(asked.sql, asked.parameters)
         schema = query.schema.with_metadata({POSITION_KEY: position_to_text(query.position)})

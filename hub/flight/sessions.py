@@ -86,7 +86,7 @@ class Call(fl.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types
         """The session, begun if there was none."""
         return self._sessions.begun(self.session_name)
 
-    def asked(self, sql: str, parameters: Any = ()) -> Asked:
+    def asked(self, sql: str, parameters: Any = (), *, asked_by: str) -> Asked:
         """Raises BadRequestError for a header that is not understood."""
         session = self.session or Session()
         options = {**session.options, **self.headers}
@@ -102,6 +102,7 @@ class Call(fl.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types
             query_class=QueryClass.of(options.get(CLASS, "")),
             at_least=at_least,
             strong=read == "strong",
+            asked_by=asked_by,
         )
 
 

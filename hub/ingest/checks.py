@@ -145,7 +145,7 @@ def _faults(column: Column, values: pa.Array, *, in_key: bool) -> Iterator[_Faul
         yield _Fault(column=column.name, values=values, bad=values.is_null(), problem=problem)
     if values.null_count == len(values):
         return
-    if pa.types.is_temporal(values.type):
+    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         yield from _calendar_faults(column, values)
     elif pa.types.is_floating(values.type):
         yield from _number_faults(column, values)

@@ -9,7 +9,7 @@ An exchange from which nothing comes for a minute is ended, and its turn is some
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -48,6 +48,26 @@ class Reception:
         receiving = Receiving(admission, self._segmenter, contract, producer, sequence)
         await receiving.begin()
         return receiving
+
+    async def upsert(self, contract: Contract, rows: pa.RecordBatch, *, producer: str, sequence: int) -> Receipt:
+        """Rows of a registry, as a small exchange. Raises HubError."""
+        admission = self._admissions.get(contract.home)
+        if admission is None:
+            raise ExchangeError(f"data set {contract.name!r} is written by the hub itself")
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_batch(rows)
+        return await _submitted(
+            admission,
+            producer=producer,
+            sequence=sequence,
+            data_set=contract.name,
+            operation=Operation.UPSERT,
+            payload=sink.getvalue().to_pybytes(),
+            bare=False,
+            contract_version=contract.version,
+            quarantine=b"",
+        )
 
     def _contract(self, data_set: str, version: int | None) -> Contract:
         contract = self._contracts().get(data_set)
@@ -100,26 +120,19 @@ class Receiving:
         self._still()
         segments, quarantine = await self._intake.finish() if self._intake is not None else ((), b"")
         await self.end()
-        receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         producer, sequence = self._key
-        self._admission.submit(
-            Exchange(
-                producer=producer,
-                sequence=sequence,
-                data_set=self._contract.name,
-                operation=Operation.APPEND,
-                payload=b"",
-                bare=False,
-                contract_version=self._contract.version,
-                quarantine=quarantine,
-                segments=segments,
-                reply=lambda one: None if receipt.done() else receipt.set_result(one),
-            )
+        return await _submitted(
+            self._admission,
+            producer=producer,
+            sequence=sequence,
+            data_set=self._contract.name,
+            operation=Operation.APPEND,
+            payload=b"",
+            bare=False,
+            contract_version=self._contract.version,
+            quarantine=quarantine,
+            segments=segments,
         )
-        answer = await receipt
-        if answer.error is not None:
-            raise answer.error
-        return answer
 
     async def end(self) -> None:
         """Gives its turn back; may be called again."""
@@ -137,3 +150,13 @@ class Receiving:
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         self._idle = loop.call_later(_IDLE_S_MAX, lambda: loop.create_task(self.end()))
+
+
+async def _submitted(admission: Admission, **exchange: Any) -> Receipt:
+    """Its receipt. Raises HubError."""
+    receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+    admission.submit(Exchange(**exchange, reply=lambda one: None if receipt.done() else receipt.set_result(one)))
+    answer = await receipt
+    if answer.error is not None:
+        raise answer.error
+    return answer

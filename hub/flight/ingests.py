@@ -1,0 +1,154 @@
+"""`adbc_ingest`: rows that a Flight SQL client sends for a data set, at either centre.
+
+    where does its log lead? here → a bulk exchange (events), or small ones (registries)
+                             there → passed on as they come
+
+With an idempotency key the same rows sent again are taken once. A data set that does not exist is created when the
+client says so, with a contract that its columns make.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.flight as fl
+
+from hub.catalogue.contract import Contract, Kind
+from hub.catalogue.infer import contract_of_schema
+from hub.errors import BadRequestError, ContractError, ExchangeError, NotLeaderError, UnavailableError
+from hub.flight.calls import Loop
+from hub.flight.errors import error_of_flight
+from hub.flight.puts import receive
+from hub.flight.sessions import FORWARDED_HEADER, HOME_HEADER, KEY_HEADER, Call
+from hub.flight.tables import CATALOG, SCHEMA
+from hub.ingest.exchange import Receipt
+from hub.ingest.reception import Reception
+from hub.rpc.v1 import flight_sql_pb2 as pb
+
+_Options: Final = pb.CommandStatementIngest.TableDefinitionOptions
+_REGISTRY_ROWS: Final = 10_000
+_FORWARD_OPTIONS: Final = [("grpc.keepalive_time_ms", 5000), ("grpc.keepalive_timeout_ms", 5000)]
+_PASSED_ON: Final = (KEY_HEADER, HOME_HEADER)
+
+
+class Ingests:
+    """`flight_address` of a centre by its gRPC address; `create` puts a contract in force where its log leads."""
+
+    def __init__(
+        self,
+        reception: Reception,
+        loop: Loop,
+        *,
+        contracts: Callable[[], Mapping[str, Contract]],
+        create: Callable[[Contract], Any],
+        flight_address: Callable[[str], str],
+    ) -> None:
+        self._reception = reception
+        self._loop = loop
+        self._contracts = contracts
+        self._create = create
+        self._flight_address = flight_address
+
+    def ingest(
+        self,
+        command: pb.CommandStatementIngest,
+        call: Call,
+        context: fl.ServerCallContext,
+        descriptor: fl.FlightDescriptor,
+        rows: fl.MetadataRecordBatchReader,
+    ) -> int:
+        """How many rows were taken. Raises HubError; rows that fail their checks are in `quarantine`."""
+        _check(command)
+        try:
+            contract = self._contract(command, call, rows.schema)
+            return self._take(contract, call, context, rows)
+        except NotLeaderError as error:
+            if FORWARDED_HEADER in call.headers:
+                raise UnavailableError("the lead of this log is changing", hint="try again") from error
+            return self._forward(self._flight_address(error.address), call, descriptor, rows)
+
+    def _contract(self, command: pb.CommandStatementIngest, call: Call, schema: pa.Schema) -> Contract:
+        wanted = command.table_definition_options
+        contract = self._contracts().get(command.table)
+        if contract is None:
+            if wanted.if_not_exist != _Options.TABLE_NOT_EXIST_OPTION_CREATE:
+                raise ContractError(f"there is no data set {command.table!r}", hint="ingest with mode create_append")
+            contract = contract_of_schema(command.table, schema, home=call.headers.get(HOME_HEADER, "ops"))
+            self._loop.run(self._create(contract))
+        elif wanted.if_exists == _Options.TABLE_EXISTS_OPTION_FAIL:
+            raise ContractError(f"there is a data set {command.table!r} already", hint="ingest with mode append")
+        return contract
+
+    def _take(
+        self, contract: Contract, call: Call, context: fl.ServerCallContext, rows: fl.MetadataRecordBatchReader
+    ) -> int:
+        producer = f"ingest-{call.headers.get(KEY_HEADER) or secrets.token_hex(12)}"
+        if contract.kind is Kind.EVENT:
+            receipt = receive(
+                self._reception, self._loop, context, rows, None, producer=producer, sequence=1, data_set=contract.name
+            )
+            return _taken([receipt], call)
+        receipts = []
+        for sequence, some in enumerate(_cut(rows, _REGISTRY_ROWS), start=1):
+            upserting = self._reception.upsert(contract, some, producer=producer, sequence=sequence)
+            receipts.append(self._loop.run(upserting, context))
+        return _taken(receipts, call)
+
+    def _forward(
+        self, address: str, call: Call, descriptor: fl.FlightDescriptor, rows: fl.MetadataRecordBatchReader
+    ) -> int:
+        """Passes the rows on to the centre that leads; nothing of them was read here."""
+        headers = [(FORWARDED_HEADER, "1"), *((one, call.headers[one]) for one in _PASSED_ON if one in call.headers)]
+        options = fl.FlightCallOptions(headers=[(name.encode(), value.encode()) for name, value in headers])
+        with fl.connect(f"grpc://{address}", generic_options=_FORWARD_OPTIONS) as there:
+            try:
+                writer, replies = there.do_put(descriptor, rows.schema, options)
+                try:
+                    for chunk in rows:
+                        if chunk.data is not None:
+                            writer.write_batch(chunk.data)
+                    writer.done_writing()
+                    reply = replies.read()
+                finally:
+                    writer.close()  # Raises what the other centre said.
+            except (pa.ArrowException, OSError) as error:
+                raise error_of_flight(error, address) from error
+        return int(pb.DoPutUpdateResult.FromString(reply.to_pybytes()).record_count)
+
+
+def _check(command: pb.CommandStatementIngest) -> None:
+    if command.temporary:
+        raise BadRequestError("there are no temporary data sets")
+    if command.catalog not in ("", CATALOG) or command.schema not in ("", SCHEMA):
+        raise BadRequestError(f"{command.catalog}.{command.schema} is not known", hint=f"there is {CATALOG}.{SCHEMA}")
+    if command.HasField("transaction_id") and command.transaction_id:
+        raise BadRequestError("there are no transactions", hint="connect with autocommit")
+    if command.table_definition_options.if_exists == _Options.TABLE_EXISTS_OPTION_REPLACE:
+        raise BadRequestError("a data set cannot be replaced", hint="ingest with mode append or create_append")
+
+
+def _taken(receipts: list[Receipt], call: Call) -> int:
+    """The session reads what it wrote."""
+    session = call.began()
+    for one in receipts:
+        session.position[one.log] = max(one.lsn, session.position.get(one.log, 0))
+    return sum(one.rows for one in receipts)
+
+
+def _cut(rows: fl.MetadataRecordBatchReader, count: int) -> Iterator[pa.RecordBatch]:
+    """Batches of exactly so many rows but for the last: the same ones however the rows were sent."""
+    held: list[pa.RecordBatch] = []
+    try:
+        for chunk in rows:
+            if chunk.data is None:
+                continue
+            held.append(chunk.data)
+            while sum(batch.num_rows for batch in held) >= count:
+                whole = pa.concat_batches(held)
+                yield whole.slice(0, count)
+                held = [whole.slice(count)]
+    except (pa.ArrowException, OSError) as error:
+        raise ExchangeError(f"the stream of rows cannot be read: {error}") from error
+    if sum(batch.num_rows for batch in held):
+        yield pa.concat_batches(held)
