@@ -305,6 +305,7 @@ class Node:
                     Reception(self._admissions, self._store.contracts, self._segmenter),
                     self._desk,
                     contracts=self._store.contracts,
+                    applied=self._store.applied,
                     create=self.change,
                     flight_address=lambda grpc: next(c.flight for c in self._city.centres.values() if c.grpc == grpc),
                 )

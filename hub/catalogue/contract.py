@@ -1,7 +1,8 @@
 """A contract: what a data set is, as its agency and the two centres agree on it.
 
 A contract maps to an Arrow schema (what travels and is logged) and to DuckDB column types (what is stored).
-Timestamps are UTC, with millisecond resolution (`timestamp`) or microseconds (`timestamp_us`). Columns may be nested:
+Timestamps are UTC, with millisecond resolution (`timestamp`) or microseconds (`timestamp_us`); answers have both in
+microseconds. Columns may be nested:
 `list(T)`, `struct(name T, …)`.
 """
 
@@ -51,7 +52,7 @@ _DUCKDB: Final[dict[str, str]] = {
     "string": "VARCHAR",
     "date": "DATE",
     "time": "TIME",
-    "timestamp": "TIMESTAMP_MS",
+    "timestamp": "TIMESTAMP",  # As DuckDB reads it from Parquet: hot rows and segments are of one type.
     "timestamp_us": "TIMESTAMP",
     "binary": "BLOB",
 }

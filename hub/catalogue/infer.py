@@ -1,6 +1,7 @@
 """A contract that the columns of somebody's rows make. Whoever wants checks, units and titles writes one by hand."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import pyarrow as pa
@@ -19,6 +20,14 @@ _SAME: Final[dict[pa.DataType, str]] = {
         getattr(pa, name)(): name for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
     },
 }
+_NAMES: Final[tuple[tuple[Callable[[pa.DataType], bool], str], ...]] = (
+    *((one, "string") for one in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)),
+    *((one, "binary") for one in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)),
+    (pa.types.is_fixed_size_binary, "binary"),
+    (pa.types.is_date, "date"),
+    (pa.types.is_time, "time"),
+)
+_DIGITS_MAX: Final = 38
 _NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
 
@@ -28,17 +37,19 @@ def contract_of_schema(name: str, schema: pa.Schema, *, home: str) -> Contract:
         if not _NAME.match(column):
             raise ContractError(f"{column!r} cannot be a name", hint="small letters, digits and _ only")
     try:
-        return Contract(
-            name=name,
-            agency="cityhub",
-            home=home,  # type: ignore[arg-type]  # checked by the model
-            kind="event",  # type: ignore[arg-type]  # as above
-            title={"zh": name, "en": name},  # type: ignore[arg-type]  # as above
-            description="Created by bulk ingest.",
-            columns=tuple(
-                {"name": field.name, "type": type_of(field.type), "title": {"zh": field.name, "en": field.name}}
-                for field in schema
-            ),  # type: ignore[arg-type]  # as above
+        return Contract.model_validate(
+            {
+                "name": name,
+                "agency": "cityhub",
+                "home": home,
+                "kind": "event",
+                "title": {"zh": name, "en": name},
+                "description": "Created by bulk ingest.",
+                "columns": [
+                    {"name": field.name, "type": type_of(field.type), "title": {"zh": field.name, "en": field.name}}
+                    for field in schema
+                ],
+            }
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -47,29 +58,19 @@ def contract_of_schema(name: str, schema: pa.Schema, *, home: str) -> Contract:
 
 def type_of(kind: pa.DataType) -> str:
     """The contract type that holds every value of an Arrow type. Raises ContractError for those without one."""
-    types = pa.types
     if kind in _SAME:
         return _SAME[kind]
-    if types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind):
         return type_of(kind.value_type)
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return "string"
-    if types.is_date(kind):
-        return "date"
-    if types.is_timestamp(kind):
+    for is_one, name in _NAMES:
+        if is_one(kind):
+            return name
+    if pa.types.is_timestamp(kind):
         return "timestamp" if kind.unit in ("s", "ms") else "timestamp_us"
-    if types.is_time(kind):
-        return "time"
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind) or _is_view(kind):
-        return "binary"
-    if types.is_decimal(kind) and kind.precision <= 38:
+    if pa.types.is_decimal(kind) and kind.precision <= _DIGITS_MAX:
         return f"decimal({kind.precision},{kind.scale})"
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return f"list({type_of(kind.value_type)})"
-    if types.is_struct(kind) and kind.num_fields:
+    if pa.types.is_struct(kind) and kind.num_fields:
         return f"struct({', '.join(f'{field.name} {type_of(field.type)}' for field in kind)})"
     raise ContractError(f"no column can be {kind}", hint="convert it before it is sent")
-
-
-def _is_view(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary_view(kind))

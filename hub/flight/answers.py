@@ -101,7 +101,8 @@ class Answer:
 def answer(
     desk: QueryDesk, callers: Callers, asked: Asked, context: fl.ServerCallContext, *, name: bytes
 ) -> fl.RecordBatchStream:
-    """Waits for its turn, and starts; `name` is what cancels it. The position is in the metadata of the schema. Raises HubError."""
+    """Waits for its turn, and starts; `name` is what cancels it. The position is in the metadata of the schema. Raises
+    HubError."""
     turn = desk.ask(asked)
     try:
         _wait(turn, context)

@@ -57,16 +57,21 @@ class Ingests:
         context: fl.ServerCallContext,
         descriptor: fl.FlightDescriptor,
         rows: fl.MetadataRecordBatchReader,
-    ) -> int:
-        """How many rows were taken. Raises HubError; rows that fail their checks are in `quarantine`."""
+    ) -> pb.DoPutUpdateResult:
+        """How many rows were taken, and where they stand. Raises HubError; rows that fail their checks are in
+        `quarantine`. A session reads what it wrote."""
         _check(command)
         try:
             contract = self._contract(command, call, rows.schema)
-            return self._take(contract, call, context, rows)
+            result = self._take(contract, call, context, rows)
         except NotLeaderError as error:
             if FORWARDED_HEADER in call.headers:
                 raise UnavailableError("the lead of this log is changing", hint="try again") from error
-            return self._forward(self._flight_address(error.address), call, descriptor, rows)
+            result = self._forward(self._flight_address(error.address), call, descriptor, rows)
+        position = call.began().position
+        for log, lsn in result.position.items():
+            position[log] = max(lsn, position.get(log, 0))
+        return result
 
     def _contract(self, command: pb.CommandStatementIngest, call: Call, schema: pa.Schema) -> Contract:
         wanted = command.table_definition_options
@@ -82,22 +87,23 @@ class Ingests:
 
     def _take(
         self, contract: Contract, call: Call, context: fl.ServerCallContext, rows: fl.MetadataRecordBatchReader
-    ) -> int:
+    ) -> pb.DoPutUpdateResult:
+        self._reception.admission_of(contract)  # Before any of the rows are read, which may have to be passed on.
         producer = f"ingest-{call.headers.get(KEY_HEADER) or secrets.token_hex(12)}"
         if contract.kind is Kind.EVENT:
             receipt = receive(
                 self._reception, self._loop, context, rows, None, producer=producer, sequence=1, data_set=contract.name
             )
-            return _taken([receipt], call)
+            return _taken([receipt])
         receipts = []
         for sequence, some in enumerate(_cut(rows, _REGISTRY_ROWS), start=1):
             upserting = self._reception.upsert(contract, some, producer=producer, sequence=sequence)
             receipts.append(self._loop.run(upserting, context))
-        return _taken(receipts, call)
+        return _taken(receipts)
 
     def _forward(
         self, address: str, call: Call, descriptor: fl.FlightDescriptor, rows: fl.MetadataRecordBatchReader
-    ) -> int:
+    ) -> pb.DoPutUpdateResult:
         """Passes the rows on to the centre that leads; nothing of them was read here."""
         headers = [(FORWARDED_HEADER, "1"), *((one, call.headers[one]) for one in _PASSED_ON if one in call.headers)]
         options = fl.FlightCallOptions(headers=[(name.encode(), value.encode()) for name, value in headers])
@@ -114,7 +120,7 @@ class Ingests:
                     writer.close()  # Raises what the other centre said.
             except (pa.ArrowException, OSError) as error:
                 raise error_of_flight(error, address) from error
-        return int(pb.DoPutUpdateResult.FromString(reply.to_pybytes()).record_count)
+        return pb.DoPutUpdateResult.FromString(reply.to_pybytes())
 
 
 def _check(command: pb.CommandStatementIngest) -> None:
@@ -128,12 +134,9 @@ def _check(command: pb.CommandStatementIngest) -> None:
         raise BadRequestError("a data set cannot be replaced", hint="ingest with mode append or create_append")
 
 
-def _taken(receipts: list[Receipt], call: Call) -> int:
-    """The session reads what it wrote."""
-    session = call.began()
-    for one in receipts:
-        session.position[one.log] = max(one.lsn, session.position.get(one.log, 0))
-    return sum(one.rows for one in receipts)
+def _taken(receipts: list[Receipt]) -> pb.DoPutUpdateResult:
+    position = {one.log: one.lsn for one in receipts}  # They are in order.
+    return pb.DoPutUpdateResult(record_count=sum(one.rows for one in receipts), position=position)
 
 
 def _cut(rows: fl.MetadataRecordBatchReader, count: int) -> Iterator[pa.RecordBatch]:

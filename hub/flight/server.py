@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from hub.errors import BadRequestError, ConfigurationError, QueryError
 from hub.flight import info, tables
 from hub.flight.actions import ACTIONS, Actions
-from hub.flight.answers import Callers, answer
+from hub.flight.answers import Callers, answer, position_to_text
 from hub.flight.calls import Loop
 from hub.flight.errors import flight_errors
 from hub.flight.ingests import Ingests
@@ -71,6 +71,7 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
         desk: QueryDesk,
         *,
         contracts: Callable[[], Any],
+        applied: Callable[[], dict[str, int]],
         create: Callable[[Any], Any],
         flight_address: Callable[[str], str],
     ) -> None:
@@ -79,6 +80,7 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
         self._reception = reception
         self._desk = desk
         self._contracts = contracts
+        self._applied = applied
         self._ingests = Ingests(
             reception, self._calls, contracts=contracts, create=create, flight_address=flight_address
         )
@@ -103,7 +105,9 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
         command = _command(descriptor.command or b"")
         schema = self._schema(command)
         ticket = descriptor.command if type(command) in _TABLES else _ticket(command)
-        return fl.FlightInfo(schema, descriptor, [fl.FlightEndpoint(ticket, [])], -1, -1)
+        position = position_to_text(self._applied())  # The answer reflects at least this.
+        endpoints = [fl.FlightEndpoint(ticket, [])]
+        return fl.FlightInfo(schema, descriptor, endpoints, -1, -1, app_metadata=position.encode())
 
     @flight_errors
     def get_schema(self, context: fl.ServerCallContext, descriptor: fl.FlightDescriptor) -> fl.SchemaResult:
@@ -134,8 +138,8 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
                 self._bulk(header, context, reader, writer)
             case pb.CommandStatementIngest() as command:
                 call = context.get_middleware(MIDDLEWARE)
-                count = self._ingests.ingest(command, call, context, descriptor, reader)
-                writer.write(pb.DoPutUpdateResult(record_count=count).SerializeToString())
+                result = self._ingests.ingest(command, call, context, descriptor, reader)
+                writer.write(result.SerializeToString())
             case pb.CommandPreparedStatementQuery() as command:
                 prepared = self._prepared.get(command.prepared_statement_handle)
                 prepared.parameters = read_parameters(prepared, reader)

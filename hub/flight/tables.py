@@ -10,9 +10,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from hub.catalogue.contract import Contract, Kind
+from hub.query.guard import CATALOG
 from hub.rpc.v1 import flight_sql_pb2 as pb
 
-CATALOG: Final = "store"
 SCHEMA: Final = "main"
 TABLE_TYPE: Final = "VIEW"
 
@@ -114,7 +114,8 @@ def schema_of(contract: Contract) -> pa.Schema:
             "ARROW:FLIGHT:SQL:REMARKS": f"{column.title.zh} {column.title.en}",
             "ARROW:FLIGHT:SQL:IS_READ_ONLY": "1",
         }
-        fields.append(pa.field(column.name, column.arrow, metadata=facts))
+        kind = pa.timestamp("us") if column.type == "timestamp" else column.arrow
+        fields.append(pa.field(column.name, kind, metadata=facts))
     return pa.schema(fields)
 
 

@@ -32,9 +32,9 @@ _WIDER_INTS: Final[dict[pa.DataType, tuple[pa.DataType, ...]]] = {
     pa.int8(): (pa.int16(), pa.int32(), pa.int64()),
     pa.int16(): (pa.int32(), pa.int64()),
     pa.int32(): (pa.int64(),),
-    pa.uint8(): (pa.int16(), pa.int32(), pa.int64()),
-    pa.uint16(): (pa.int32(), pa.int64()),
-    pa.uint32(): (pa.int64(),),
+    pa.uint8(): (pa.int16(), pa.int32(), pa.int64(), pa.uint16(), pa.uint32(), pa.uint64()),
+    pa.uint16(): (pa.int32(), pa.int64(), pa.uint32(), pa.uint64()),
+    pa.uint32(): (pa.int64(), pa.uint64()),
 }
 _WIDER_FLOATS: Final[dict[pa.DataType, tuple[pa.DataType, ...]]] = {
     pa.float16(): (pa.float32(), pa.float64()),
@@ -160,6 +160,8 @@ def _calendar_faults(column: Column, values: pa.Array) -> Iterator[_Fault]:
     day = pa.types.is_date(values.type)
     counts = values.view(pa.int32() if day else pa.int64())
     first, last = _DAYS if day else _MILLISECONDS
+    if not day and values.type.unit == "us":
+        first, last = first * 1000, last * 1000 + 999
     low, high = _extremes(counts)
     if low < first or high > last:
         bad = pc.or_(pc.less(counts, _scalar(first, counts.type)), pc.greater(counts, _scalar(last, counts.type)))
@@ -329,7 +331,26 @@ def _lossless(found: pa.DataType, expected: pa.DataType) -> bool:
         return bool(pa.types.is_date(found))
     if pa.types.is_decimal(expected):
         return _wider_decimal(found, expected)
+    if pa.types.is_time(expected):
+        return bool(pa.types.is_time(found))
+    if pa.types.is_binary(expected):
+        return bool(pa.types.is_large_binary(found) or pa.types.is_fixed_size_binary(found) or _is_view(found))
+    if pa.types.is_nested(expected):
+        return _lossless_nested(found, expected)
     return expected in _WIDER_INTS.get(found, ()) or expected in _WIDER_FLOATS.get(found, ())
+
+
+def _is_view(found: pa.DataType) -> bool:
+    return bool(pa.types.is_binary_view(found))
+
+
+def _lossless_nested(found: pa.DataType, expected: pa.DataType) -> bool:
+    if pa.types.is_list(expected):
+        is_list = pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found)
+        return bool(is_list) and _lossless(found.value_type, expected.value_type)
+    if not pa.types.is_struct(found) or [one.name for one in found] != [one.name for one in expected]:
+        return False
+    return all(_lossless(found[place].type, expected[place].type) for place in range(expected.num_fields))
 
 
 def _wider_decimal(found: pa.DataType, expected: pa.DataType) -> bool:

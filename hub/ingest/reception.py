@@ -42,18 +42,22 @@ class Reception:
         """Raises HubError when the exchange cannot be taken here. `contract_version` None stands for the one in
         force."""
         contract = self._contract(data_set, contract_version)
-        admission = self._admissions[contract.home]
-        if error := admission.refuse_now():
-            raise error
-        receiving = Receiving(admission, self._segmenter, contract, producer, sequence)
+        receiving = Receiving(self.admission_of(contract), self._segmenter, contract, producer, sequence)
         await receiving.begin()
         return receiving
 
-    async def upsert(self, contract: Contract, rows: pa.RecordBatch, *, producer: str, sequence: int) -> Receipt:
-        """Rows of a registry, as a small exchange. Raises HubError."""
+    def admission_of(self, contract: Contract) -> Admission:
+        """Raises HubError when nothing can be taken here."""
         admission = self._admissions.get(contract.home)
         if admission is None:
             raise ExchangeError(f"data set {contract.name!r} is written by the hub itself")
+        if error := admission.refuse_now():
+            raise error
+        return admission
+
+    async def upsert(self, contract: Contract, rows: pa.RecordBatch, *, producer: str, sequence: int) -> Receipt:
+        """Rows of a registry, as a small exchange. Raises HubError."""
+        admission = self.admission_of(contract)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, rows.schema) as writer:
             writer.write_batch(rows)

@@ -15,6 +15,8 @@ import duckdb
 
 from hub.errors import LimitError, QueryError
 
+CATALOG: Final = "store"
+"""What DuckDB calls the database of a centre, after its file: tools write `store.main.readings`."""
 _HINT: Final = "one SELECT over data sets; `cityhub datasets` lists them"
 _TABLE_FUNCTIONS: Final = frozenset({"generate_series", "range", "repeat", "unnest", "json_each", "json_tree"})
 _QUERY_NODES: Final = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"})
@@ -168,7 +170,7 @@ def _refusals(node: dict[str, Any], scope: _Scope) -> Iterator[str]:
 def _table_refusals(node: dict[str, Any], scope: _Scope) -> Iterator[str]:
     catalog, schema = node.get("catalog_name", ""), node.get("schema_name", "")
     name = node["table_name"]
-    if catalog or schema not in ("", "main"):
+    if (catalog and (_folded(catalog), _folded(schema)) != (CATALOG, "main")) or schema not in ("", "main"):
         yield f"{'.'.join(part for part in (catalog, schema, name) if part)!r} is refused: only data sets can be read"
     elif _folded(name) not in scope.relations and not (schema == "" and _folded(name) in scope.expressions):
         yield f"there is no data set {name!r}"

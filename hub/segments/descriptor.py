@@ -99,7 +99,9 @@ def column_range(name: str, values: pa.ChunkedArray) -> ColumnRange:
 
 def _extremes(values: pa.ChunkedArray) -> tuple[Value, Value]:
     kind = values.type
-    if pa.types.is_boolean(kind) or values.null_count == len(values):
+    if values.null_count == len(values) or pa.types.is_boolean(kind) or pa.types.is_binary(kind):
+        return None, None
+    if pa.types.is_nested(kind):
         return None, None
     if pa.types.is_floating(kind):  # Arrow passes NaN over; numpy does not, and is faster.
         numbers = values.drop_null().to_numpy()

@@ -40,8 +40,8 @@ class Encoding(StrEnum):
 
 
 def choose_encodings(rows: pa.Table) -> dict[str, Encoding]:
-    """The encoding of each column. Equal rows get equal ones."""
-    own = {field.name: own_encoding(field.type) for field in rows.schema}
+    """The encoding of each column that is not nested: those are written plainly. Equal rows get equal ones."""
+    own = {field.name: own_encoding(field.type) for field in rows.schema if not pa.types.is_nested(field.type)}
     sample = _sample(rows)
     own_bytes = _column_bytes(sample, own)
     dictionary_bytes = _column_bytes(sample, dict.fromkeys(own, Encoding.DICTIONARY))
@@ -55,7 +55,7 @@ def own_encoding(kind: pa.DataType) -> Encoding:
     """What a type takes if not a dictionary."""
     if pa.types.is_floating(kind):
         return Encoding.SPLIT
-    if pa.types.is_boolean(kind) or pa.types.is_string(kind):
+    if pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_binary(kind):
         return Encoding.PLAIN
     if pa.types.is_decimal(kind) and kind.precision > _INTEGER_DIGITS_MAX:
         return Encoding.PLAIN
@@ -99,5 +99,6 @@ def _column_bytes(rows: pa.Table, encodings: dict[str, Encoding]) -> dict[str, i
     for group in range(written[0].num_row_groups):
         for index in range(written[0].num_columns):
             column = written[0].row_group(group).column(index)
-            sizes[column.path_in_schema] += column.total_compressed_size
+            if column.path_in_schema in sizes:
+                sizes[column.path_in_schema] += column.total_compressed_size
     return sizes
