@@ -21,9 +21,10 @@ from hub.flight.calls import Loop
 from hub.flight.errors import error_of_flight
 from hub.flight.puts import receive
 from hub.flight.sessions import FORWARDED_HEADER, HOME_HEADER, KEY_HEADER, Call
-from hub.flight.tables import CATALOG, SCHEMA
+from hub.flight.tables import SCHEMA
 from hub.ingest.exchange import Receipt
 from hub.ingest.reception import Reception
+from hub.query.guard import CATALOG
 from hub.rpc.v1 import flight_sql_pb2 as pb
 
 _Options: Final = pb.CommandStatementIngest.TableDefinitionOptions

@@ -16,8 +16,9 @@ import pyarrow.flight as fl
 
 from hub.errors import BadRequestError
 from hub.flight.answers import position_of_text
-from hub.flight.tables import CATALOG, SCHEMA
+from hub.flight.tables import SCHEMA
 from hub.query.asked import Asked
+from hub.query.guard import CATALOG
 from hub.query.scheduler import QueryClass
 
 MIDDLEWARE: Final = "cityhub"
