@@ -44,6 +44,7 @@ from hub.reporting import Reporter
 from hub.retention import Retention
 from hub.roles import Roles
 from hub.seeding import SnapshotNeededError, wait_until_needed
+from hub.service.alerts import AlertServicer
 from hub.service.catalogue import CatalogueServicer
 from hub.service.exchanges import ExchangeServicer
 from hub.service.operations import OperationsServicer
@@ -59,6 +60,7 @@ from hub.telemetry import CentreCollector, serve_metrics
 from hub.upkeep.arrange import Arranger
 from hub.upkeep.plan import compaction_debt
 from hub.upkeep.repair import Keeper
+from hub.watch import Watches
 from replication.core.state import recover
 from replication.core.types import Entry, Kind
 from replication.disk import FileDisk
@@ -335,12 +337,14 @@ class Node:
             stream_window_exchanges_max=self._city.ingest.stream_window_exchanges_max,
         )
         self._queries = QueryServicer(self._desk, builtin_queries())
+        watches = Watches(self._store, self._reached)
         own = self._city.centres[self._centre]
         server = Server(
             own.grpc,
             exchanges=self._exchanges,
             queries=self._queries,
-            catalogue=CatalogueServicer(self),
+            catalogue=CatalogueServicer(self, watches),
+            alerts=AlertServicer(watches),
             operations=OperationsServicer(self, self._roles),
             replication=ReplicationServicer(self._centre, self._peer, self._links, self._drivers),
             segments=SegmentServicer(self._files, limits=self._city.replication),

@@ -2,7 +2,7 @@
 
 | part | may change to |
 | --- | --- |
-| name, home, kind, key, time_column | nothing else |
+| name, home, kind, key, time_column, watched | nothing else |
 | an existing column: name, type, order | nothing else |
 | an existing column: required | no longer required |
 | an existing column: title, unit, domain, sensitivity | anything; a domain holds for new rows only |
@@ -30,7 +30,7 @@ def check_change(old: Contract, new: Contract) -> None:
 
 
 def _identity_faults(old: Contract, new: Contract) -> Iterator[str]:
-    for part in ("name", "home", "kind", "key", "time_column"):
+    for part in ("name", "home", "kind", "key", "time_column", "watched"):
         before, after = getattr(old, part), getattr(new, part)
         if before != after:
             yield f"{part} cannot change from {_shown(before)} to {_shown(after)}"

@@ -125,7 +125,8 @@ class Contract(_Model):
 
     Home `each` is for what the hub itself records in both logs (`exchanges`, `quarantine`). Segments of an event data
     set are sorted by its `clustering` columns; none leaves rows as they come. Segments whose newest `time_column` is
-    older than `retention_days` are dropped; None keeps all.
+    older than `retention_days` are dropped; None keeps all. Whoever follows a `watched` event data set can go on from
+    any position: its rows come in small exchanges, and are not sealed into segments.
     """
 
     name: Name
@@ -137,6 +138,7 @@ class Contract(_Model):
     time_column: Name | None = None
     clustering: tuple[Name, ...] = ()
     retention_days: int | None = Field(default=None, gt=0)
+    watched: bool = False
     title: Title
     description: str = ""
     columns: tuple[Column, ...] = Field(min_length=1)
@@ -160,8 +162,14 @@ class Contract(_Model):
         for name in self.clustering:
             if name not in names:
                 raise ValueError(f"clustering column {name!r} does not exist")
+        return self
+
+    @model_validator(mode="after")
+    def _only_events(self) -> Self:
         if self.retention_days is not None and (self.time_column is None or self.kind is Kind.REGISTRY):
             raise ValueError("only events with a time column have a retention")
+        if self.watched and (self.kind is Kind.REGISTRY or self.home == "each"):
+            raise ValueError("only events of agencies are watched")
         return self
 
     def column(self, name: str) -> Column:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli import backup, data, inspect, roles, run, status, witness
+from hub.cli import backup, data, inspect, queries, roles, run, status, witness
 from hub.cli.common import EXIT_CODES
 
 app = typer.Typer(
@@ -29,6 +29,10 @@ app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(data.load)
 app.command()(data.query)
+app.command()(queries.named)
+app.command()(queries.queries)
+app.command()(queries.kill)
+app.command()(queries.mode)
 contract = typer.Typer(help="Create and change data sets.", no_args_is_help=True)
 contract.command("apply")(data.apply_contracts)
 app.add_typer(contract, name="contract")

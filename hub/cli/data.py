@@ -103,9 +103,14 @@ def load(
 
 @command
 def query(
-    sql: Annotated[str, typer.Argument(help="One read-only statement; - reads it from standard input.")],
+    sql: Annotated[str, typer.Argument(help="One read-only statement; - reads it from standard input.")] = "",
     city: CityOption = DEFAULT_CITY,
     centre: CentreOption = None,
+    name: Annotated[str, typer.Option("--name", help="A named query instead; `cityhub named` lists them.")] = "",
+    settings: Annotated[list[str], typer.Option("--set", help="PARAMETER=VALUE for $PARAMETER; may be repeated.")] = [],  # noqa: B006  # typer's form
+    query_class: Annotated[
+        str, typer.Option("--class", help="interactive, analysis (may take long) or system.")
+    ] = "interactive",
     output: Annotated[str, typer.Option("--format", "-f", help=f"{', '.join(FORMATS)}.")] = "table",
     file: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write to; default: standard output.")
@@ -120,17 +125,23 @@ def query(
     """Ask either centre; Ctrl-C cancels the query there too."""
     if output not in FORMATS:
         raise ConfigurationError(f"there is no format {output!r}", hint=f"one of {', '.join(FORMATS)}")
+    if bool(sql) == bool(name):
+        raise ConfigurationError("give a statement, or a named query with --name")
     topology = city_of(city)
-    text = sys.stdin.read() if sql == "-" else sql
+    parameters = dict(_setting(one) for one in settings)
+    how: dict[str, Any] = {
+        "centre": check_centre(topology, centre),
+        "at_least": _position(at_least),
+        "strong": read is Read.STRONG,
+        "rows_max": rows_max,
+        "time_s_max": timeout,
+        "query_class": query_class,
+    }
     with connect(topology) as client, ExitStack() as stack:
-        result = client.query(
-            text,
-            centre=check_centre(topology, centre),
-            at_least=_position(at_least),
-            strong=read is Read.STRONG,
-            rows_max=rows_max,
-            time_s_max=timeout,
-        )
+        if name:
+            result = client.query_named(name, parameters, **how)
+        else:
+            result = client.query(sys.stdin.read() if sql == "-" else sql, parameters, **how)
         sink: BinaryIO = stack.enter_context(file.open("wb")) if file else sys.stdout.buffer
         try:
             write_result(result.reader.schema, result.reader, output, sink)
@@ -174,6 +185,13 @@ def _progress() -> Progress:
         console=err,
         transient=True,
     )
+
+
+def _setting(pair: str) -> tuple[str, str]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise ConfigurationError(f"{pair!r} sets nothing", hint="write PARAMETER=VALUE")
+    return name, value
 
 
 def _position(pairs: list[str]) -> dict[str, int]:

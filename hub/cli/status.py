@@ -16,6 +16,7 @@ from hub.cli.figures import size, span
 from hub.client import HubClient
 from hub.config import CENTRES, City
 from hub.errors import HubError
+from hub.mode import ModeName
 from hub.recovery import Recovery, estimate
 from hub.status import CentreStatus, LogStatus
 
@@ -103,6 +104,8 @@ def _line(name: str, one: CentreStatus | HubError) -> Text:
         line.append(f": no role can change, {witness.problem}", style="bold red")
     if witness.maintenance:
         line.append("; MAINTENANCE is on", style="bold yellow")
+    if one.mode == ModeName.EMERGENCY:
+        line.append(f"; EMERGENCY mode: {one.mode_reason}", style="bold red")
     return line
 
 
@@ -172,7 +175,7 @@ def _centres(alive: Mapping[str, CentreStatus]) -> Table:
             size(store.resident_bytes),
             str(store.data_sets),
             str(store.streams),
-            str(store.queries),
+            f"{store.queries} (+{store.queries_waiting})" if store.queries_waiting else str(store.queries),
         )
     return table
 

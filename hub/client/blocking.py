@@ -17,7 +17,7 @@ from hub.client.producer import AsyncProducer
 from hub.errors import HubError
 from hub.ingest.exchange import Receipt
 from hub.ingest.sections import Operation
-from hub.rpc.v1 import query_pb2
+from hub.rpc.v1 import alert_pb2, query_pb2
 from hub.status import CentreStatus, Digest, FailoverPreview, RoleChange, Step
 
 Result = TypeVar("Result")
@@ -257,6 +257,8 @@ class HubClient:
         centre: str | None = None,
         at_least: Mapping[str, int] | None = None,
         strong: bool = False,
+        rows_max: int = 0,
+        time_s_max: float = 0.0,
         query_class: str = "",
     ) -> QueryResult:
         asking = self._client.query_named(
@@ -266,6 +268,8 @@ class HubClient:
             centre=centre,
             at_least=at_least,
             strong=strong,
+            rows_max=rows_max,
+            time_s_max=time_s_max,
             query_class=query_class,
         )
         return QueryResult(self._thread, self._thread.run(asking))
@@ -281,6 +285,16 @@ class HubClient:
 
     def set_mode(self, name: str, *, reason: str, asked_by: str = "") -> tuple[int, bool]:
         return self._thread.run(self._client.set_mode(name, reason=reason, asked_by=asked_by))
+
+    def watch_alerts(
+        self, after: Mapping[str, int] | None = None, *, centre: str | None = None
+    ) -> Iterator[tuple[list[alert_pb2.Alert], dict[str, int]]]:
+        return self._thread.each(self._client.watch_alerts(after, centre=centre))
+
+    def watch_contracts(
+        self, after: Mapping[str, int] | None = None, *, centre: str | None = None
+    ) -> Iterator[tuple[list[Contract], dict[str, int]]]:
+        return self._thread.each(self._client.watch_contracts(after, centre=centre))
 
     def status(self, centre: str) -> CentreStatus:
         return self._thread.run(self._client.status(centre))

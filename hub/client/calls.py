@@ -15,8 +15,9 @@ from hub.client.bulk import AsyncBulk
 from hub.client.leaders import Leaders
 from hub.client.producer import AsyncProducer
 from hub.client.roles import RoleCalls
+from hub.client.watch import watch_alerts, watch_contracts
 from hub.errors import ConfigurationError, HubError, NotLeaderError, UnavailableError, UnknownDataSetError
-from hub.rpc.v1 import catalogue_pb2, operations_pb2, query_pb2
+from hub.rpc.v1 import alert_pb2, catalogue_pb2, operations_pb2, query_pb2
 from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
 from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
 from hub.rpc.v1 import operations_pb2_grpc as operations_grpc
@@ -220,10 +221,12 @@ class AsyncHubClient:
         centre: str | None = None,
         at_least: Mapping[str, int] | None = None,
         strong: bool = False,
+        rows_max: int = 0,
+        time_s_max: float = 0.0,
         query_class: str = "",
     ) -> AsyncQuery:
         """Runs a named query; version 0 stands for the newest. The rest as `query`."""
-        request = _query_request(parameters or {}, at_least, strong, 0, 0.0, query_class)
+        request = _query_request(parameters or {}, at_least, strong, rows_max, time_s_max, query_class)
         request.name, request.version = name, version
         return await self._ask(request, centre)
 
@@ -253,6 +256,19 @@ class AsyncHubClient:
 
         reply = await self._at_leader("ecc", change)
         return reply.lsn, reply.changed
+
+    def watch_alerts(
+        self, after: Mapping[str, int] | None = None, *, centre: str | None = None
+    ) -> AsyncIterator[tuple[list[alert_pb2.Alert], dict[str, int]]]:
+        """Alerts as they are acknowledged, with the position to go on after; without end, and over a failover. None
+        begins now, an empty position at the beginning."""
+        return watch_alerts(self._channel, self._leaders, centre or self.centres[0], after)
+
+    def watch_contracts(
+        self, after: Mapping[str, int] | None = None, *, centre: str | None = None
+    ) -> AsyncIterator[tuple[list[Contract], dict[str, int]]]:
+        """Contracts as they come into force; as `watch_alerts`."""
+        return watch_contracts(self._channel, self._leaders, centre or self.centres[0], after)
 
     async def _ask(self, request: query_pb2.QueryRequest, centre: str | None) -> AsyncQuery:
         if self._session:

@@ -1,6 +1,6 @@
 """`adbc_ingest`: rows that a Flight SQL client sends for a data set, at either centre.
 
-    where does its log lead? here → a bulk exchange (events), or small ones (registries)
+    where does its log lead? here → a bulk exchange (events), or small ones (registries, watched ones)
                              there → passed on as they come
 
 With an idempotency key the same rows sent again are taken once. A data set that does not exist is created when the
@@ -28,7 +28,7 @@ from hub.query.guard import CATALOG
 from hub.rpc.v1 import flight_sql_pb2 as pb
 
 _Options: Final = pb.CommandStatementIngest.TableDefinitionOptions
-_REGISTRY_ROWS: Final = 10_000
+_SMALL_ROWS: Final = 10_000
 _FORWARD_OPTIONS: Final = [("grpc.keepalive_time_ms", 5000), ("grpc.keepalive_timeout_ms", 5000)]
 _PASSED_ON: Final = (KEY_HEADER, HOME_HEADER)
 
@@ -91,15 +91,15 @@ class Ingests:
     ) -> pb.DoPutUpdateResult:
         self._reception.admission_of(contract)  # Before any of the rows are read, which may have to be passed on.
         producer = f"ingest-{call.headers.get(KEY_HEADER) or secrets.token_hex(12)}"
-        if contract.kind is Kind.EVENT:
+        if contract.kind is Kind.EVENT and not contract.watched:
             receipt = receive(
                 self._reception, self._loop, context, rows, None, producer=producer, sequence=1, data_set=contract.name
             )
             return _taken([receipt])
         receipts = []
-        for sequence, some in enumerate(_cut(rows, _REGISTRY_ROWS), start=1):
-            upserting = self._reception.upsert(contract, some, producer=producer, sequence=sequence)
-            receipts.append(self._loop.run(upserting, context))
+        for sequence, some in enumerate(_cut(rows, _SMALL_ROWS), start=1):
+            sending = self._reception.small(contract, some, producer=producer, sequence=sequence)
+            receipts.append(self._loop.run(sending, context))
         return _taken(receipts)
 
     def _forward(

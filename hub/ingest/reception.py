@@ -55,8 +55,8 @@ class Reception:
             raise error
         return admission
 
-    async def upsert(self, contract: Contract, rows: pa.RecordBatch, *, producer: str, sequence: int) -> Receipt:
-        """Rows of a registry, as a small exchange. Raises HubError."""
+    async def small(self, contract: Contract, rows: pa.RecordBatch, *, producer: str, sequence: int) -> Receipt:
+        """Rows of a registry, or of a watched data set, as a small exchange. Raises HubError."""
         admission = self.admission_of(contract)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, rows.schema) as writer:
@@ -66,7 +66,7 @@ class Reception:
             producer=producer,
             sequence=sequence,
             data_set=contract.name,
-            operation=Operation.UPSERT,
+            operation=Operation.UPSERT if contract.kind is Kind.REGISTRY else Operation.APPEND,
             payload=sink.getvalue().to_pybytes(),
             bare=False,
             contract_version=contract.version,
@@ -77,7 +77,7 @@ class Reception:
         contract = self._contracts().get(data_set)
         if contract is None:
             raise UnknownDataSetError(f"there is no data set {data_set!r}", hint="`cityhub datasets` lists them")
-        if contract.home not in self._admissions or contract.kind is not Kind.EVENT:
+        if contract.home not in self._admissions or contract.kind is not Kind.EVENT or contract.watched:
             raise ExchangeError(f"data set {contract.name!r} takes no bulk exchanges", hint="send small ones")
         if version not in (None, contract.version):
             raise ContractError(

@@ -131,8 +131,8 @@ def _converted(value: object, kind: str) -> object:
 
 
 def _flag(value: object) -> bool:
-    if value in (True, "true"):
-        return True
-    if value in (False, "false"):
-        return False
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
     raise ValueError

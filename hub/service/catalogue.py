@@ -1,5 +1,6 @@
 """CatalogueService: the contracts in force, and changing them as logged entries."""
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 import grpc
@@ -9,7 +10,9 @@ from hub.catalogue.load import contract_from_json, contract_to_json
 from hub.errors import HubError
 from hub.rpc.v1 import catalogue_pb2 as pb
 from hub.rpc.v1 import catalogue_pb2_grpc as pb_grpc
+from hub.rpc.v1.position_pb2 import Position
 from hub.service.aborting import abort
+from hub.watch import Watches
 
 
 class Catalogue(Protocol):
@@ -22,8 +25,9 @@ class Catalogue(Protocol):
 
 
 class CatalogueServicer(pb_grpc.CatalogueServiceServicer):
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, watches: Watches) -> None:
         self._catalogue = catalogue
+        self._watches = watches
 
     async def List(self, request: pb.ListRequest, context: object) -> pb.ListReply:  # noqa: N802  # the schema's name
         return pb.ListReply(contracts=[contract_to_json(one) for one in self._catalogue.contracts().values()])
@@ -37,3 +41,16 @@ class CatalogueServicer(pb_grpc.CatalogueServiceServicer):
         except HubError as error:
             await abort(context, error)
         return pb.ApplyReply(log=contract.home, lsn=lsn, changed=changed)
+
+    async def Watch(  # noqa: N802  # the schema's name
+        self,
+        request: pb.WatchCatalogueRequest,
+        context: "grpc.aio.ServicerContext[pb.WatchCatalogueRequest, pb.CatalogueReply]",
+    ) -> AsyncIterator[pb.CatalogueReply]:
+        after = dict(request.after.applied) if request.HasField("after") else None
+        try:
+            async for news in self._watches.contracts(after):
+                contracts = [row["contract"] for row in news.rows]
+                yield pb.CatalogueReply(contracts=contracts, position=Position(applied=news.position))
+        except HubError as error:
+            await abort(context, error)

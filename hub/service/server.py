@@ -8,12 +8,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hub.errors import ConfigurationError
-from hub.rpc.v1 import catalogue_pb2, exchange_pb2, operations_pb2, query_pb2, snapshot_pb2
+from hub.rpc.v1 import alert_pb2, catalogue_pb2, exchange_pb2, operations_pb2, query_pb2, snapshot_pb2
+from hub.rpc.v1 import alert_pb2_grpc as alert_grpc
 from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
 from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
 from hub.rpc.v1 import operations_pb2_grpc as operations_grpc
 from hub.rpc.v1 import query_pb2_grpc as query_grpc
 from hub.rpc.v1 import snapshot_pb2_grpc as snapshot_grpc
+from hub.service.alerts import AlertServicer
 from hub.service.catalogue import CatalogueServicer
 from hub.service.exchanges import ExchangeServicer
 from hub.service.operations import OperationsServicer
@@ -38,6 +40,7 @@ _SERVICES: Final = tuple(
         (catalogue_pb2, "CatalogueService"),
         (operations_pb2, "OperationsService"),
         (snapshot_pb2, "SnapshotService"),
+        (alert_pb2, "AlertService"),
     )
 )
 
@@ -56,6 +59,7 @@ class Server:
         replication: ReplicationServicer,
         segments: SegmentServicer,
         snapshots: SnapshotServicer,
+        alerts: AlertServicer,
     ) -> None:
         self._address = address
         self._server = grpc.aio.server(options=_SERVER_OPTIONS)
@@ -64,6 +68,7 @@ class Server:
         query_grpc.add_QueryServiceServicer_to_server(queries, self._server)
         catalogue_grpc.add_CatalogueServiceServicer_to_server(catalogue, self._server)
         operations_grpc.add_OperationsServiceServicer_to_server(operations, self._server)
+        alert_grpc.add_AlertServiceServicer_to_server(alerts, self._server)
         add_to_server(replication, self._server)
         segment_transport.add_to_server(segments, self._server)
         snapshot_grpc.add_SnapshotServiceServicer_to_server(snapshots, self._server)

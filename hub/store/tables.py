@@ -37,6 +37,13 @@ MERGE_PRODUCERS: Final = (
 )
 
 
+# Parameters: after which lsn of log ops, of log ecc, how many.
+CONTRACTS_AFTER: Final = (
+    "select contract, log, lsn from hub.contracts where (log = 'ops' and lsn > $1) or (log = 'ecc' and lsn > $2) "
+    "order by log, lsn, version limit $3"
+)
+
+
 def only_files_in(folder: str) -> list[str]:
     """For ever: no other setting changes any more."""
     return [
@@ -119,6 +126,15 @@ def hot_rows(contract: Contract) -> str:
     """Rows to be sealed, in the order of the log; parameter: through which lsn."""
     columns = _quoted([column.name for column in contract.columns])
     return f"select {columns} from {table(contract)} where {LSN} <= ?"  # noqa: S608  # names are checked
+
+
+def rows_after(contract: Contract) -> str:
+    """Parameters: after which lsn, how many."""
+    columns = _quoted([column.name for column in contract.columns])
+    return (
+        f"select {columns}, {LSN} as lsn, '{contract.home}' as log from {table(contract)} "  # noqa: S608  # as above
+        f"where {LSN} > $1 order by {LSN}, rowid limit $2"
+    )
 
 
 def drop_sealed(contract: Contract) -> str:

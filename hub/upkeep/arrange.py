@@ -73,7 +73,7 @@ class Arranger:
     async def _look(self) -> None:
         hot_rows = await self._threads.run(self._store.hot_row_counts)
         for name, contract in self._store.contracts().items():
-            if contract.home != self._log or contract.kind is not Kind.EVENT:
+            if contract.home != self._log or contract.kind is not Kind.EVENT or contract.watched:
                 continue
             try:
                 if self._due(name, hot_rows.get(name, 0)):

@@ -24,4 +24,4 @@ from near n
 left join residents r using (building_code)
 where n.distance_m <= $radius_m
 group by all
-order by n.distance_m
+order by distance_m
