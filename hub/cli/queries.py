@@ -1,7 +1,7 @@
 """`queries`, `kill`, `named` and `mode`: what is asked of the centres, and in which mode they answer."""
 
 import getpass
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final
 
 import typer
@@ -24,9 +24,8 @@ from hub.cli.common import (
 from hub.client import HubClient
 from hub.errors import ConfigurationError, HubError, QueryError, UnavailableError
 from hub.mode import ModeName
-from hub.rpc.v1 import query_pb2
+from hub.query.named import NamedQuery
 from hub.status import CentreStatus
-from hub.wire_values import value_of
 
 _TEXT_MAX: Final = 120
 
@@ -40,7 +39,7 @@ def queries(city: CityOption = DEFAULT_CITY, centre: CentreOption = None, as_jso
     with connect(topology) as client:
         for name in [chosen] if chosen else client.centres:
             try:
-                rows += ({"centre": name, **_facts(one)} for one in client.queries(name))
+                rows += ({"centre": name, **asdict(one)} for one in client.queries(name))
             except UnavailableError as error:
                 if chosen:
                     raise
@@ -89,12 +88,12 @@ def named(
     if not found:
         raise QueryError(f"there is no query {name!r}", hint="`cityhub named` lists them")
     if as_json:
-        print_json([_named_facts(one) for one in found])
+        print_json([one.model_dump(mode="json") for one in found])
     elif name is None:
         table = Table("query", "version", "title", "标题", "parameters")
         for one in found:
             parameters = ", ".join(parameter.name for parameter in one.parameters)
-            table.add_row(one.name, str(one.version), one.title_en, one.title_zh, parameters)
+            table.add_row(one.name, str(one.version), one.title.en, one.title.zh, parameters)
         out.print(table)
     else:
         for one in found:
@@ -142,35 +141,12 @@ def _modes(client: HubClient) -> dict[str, _Shown]:
     }
 
 
-def _facts(one: query_pb2.RunningQuery) -> dict[str, Any]:
-    return {field.name: getattr(one, field.name) for field in one.DESCRIPTOR.fields}
-
-
-def _named_facts(one: query_pb2.NamedQuery) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "version": one.version,
-        "title": {"zh": one.title_zh, "en": one.title_en},
-        "description": one.description,
-        "data_sets": list(one.data_sets),
-        "parameters": [
-            {"name": each.name, "type": each.type, "description": each.description, "default": _default(each)}
-            for each in one.parameters
-        ],
-        "sql": one.sql,
-    }
-
-
-def _default(parameter: query_pb2.QueryParameter) -> object:
-    return value_of(parameter.default) if parameter.HasField("default") else None
-
-
-def _show_named(one: query_pb2.NamedQuery) -> None:
-    out.print(f"{one.name} v{one.version}  {one.title_zh}  {one.title_en}", style="bold", highlight=False)
+def _show_named(one: NamedQuery) -> None:
+    out.print(f"{one.name} v{one.version}  {one.title.zh}  {one.title.en}", style="bold", highlight=False)
     out.print(one.description, highlight=False)
     table = Table("parameter", "type", "default", "", box=None, pad_edge=False)
     for each in one.parameters:
-        default = _default(each)
-        table.add_row(each.name, each.type, "" if default is None else str(default), each.description)
+        default = "none" if each.optional else "" if each.default is None else str(each.default)
+        table.add_row(each.name, each.type, default, each.description)
     out.print(table)
     out.print(f"\n{one.sql}\n", highlight=False, markup=False)

@@ -17,7 +17,9 @@ from hub.client.producer import AsyncProducer
 from hub.errors import HubError
 from hub.ingest.exchange import Receipt
 from hub.ingest.sections import Operation
-from hub.rpc.v1 import alert_pb2, query_pb2
+from hub.query.named import NamedQuery
+from hub.query.scheduler import QueryFacts
+from hub.rpc.v1 import alert_pb2
 from hub.status import CentreStatus, Digest, FailoverPreview, RoleChange, Step
 
 Result = TypeVar("Result")
@@ -274,10 +276,10 @@ class HubClient:
         )
         return QueryResult(self._thread, self._thread.run(asking))
 
-    def named_queries(self, *, centre: str | None = None) -> list[query_pb2.NamedQuery]:
+    def named_queries(self, *, centre: str | None = None) -> list[NamedQuery]:
         return self._thread.run(self._client.named_queries(centre=centre))
 
-    def queries(self, centre: str) -> list[query_pb2.RunningQuery]:
+    def queries(self, centre: str) -> list[QueryFacts]:
         return self._thread.run(self._client.queries(centre))
 
     def kill_query(self, centre: str, query_id: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import fields
 from types import TracebackType
 from typing import Any, Final, TypeVar
 from uuid import uuid4
@@ -9,7 +10,7 @@ from uuid import uuid4
 import grpc
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from hub.catalogue.contract import Contract
+from hub.catalogue.contract import Contract, Title
 from hub.catalogue.load import contract_from_json, contract_to_json
 from hub.client.bulk import AsyncBulk
 from hub.client.leaders import Leaders
@@ -17,6 +18,8 @@ from hub.client.producer import AsyncProducer
 from hub.client.roles import RoleCalls
 from hub.client.watch import watch_alerts, watch_contracts
 from hub.errors import ConfigurationError, HubError, NotLeaderError, UnavailableError, UnknownDataSetError
+from hub.query.named import NamedQuery, QueryParameter
+from hub.query.scheduler import QueryFacts
 from hub.rpc.v1 import alert_pb2, catalogue_pb2, operations_pb2, query_pb2
 from hub.rpc.v1 import catalogue_pb2_grpc as catalogue_grpc
 from hub.rpc.v1 import exchange_pb2_grpc as exchange_grpc
@@ -34,12 +37,13 @@ from hub.status import (
     WitnessStatus,
 )
 from hub.wire import error_of_call
-from hub.wire_values import value_to_pb
+from hub.wire_values import value_of, value_to_pb
 from replication.cancellation import raise_if_cancelled
 
 Result = TypeVar("Result")
 _CALL_TIMEOUT_S: Final = 30.0
 _FOLLOW_S_MAX: Final = 10.0
+_QUERY_FACTS: Final = tuple(one.name for one in fields(QueryFacts))
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_send_message_length", 16 << 20),
@@ -230,18 +234,18 @@ class AsyncHubClient:
         request.name, request.version = name, version
         return await self._ask(request, centre)
 
-    async def named_queries(self, *, centre: str | None = None) -> list[query_pb2.NamedQuery]:
+    async def named_queries(self, *, centre: str | None = None) -> list[NamedQuery]:
         """Every version of the named queries."""
 
         async def ask(name: str) -> Any:
             return await self._call(name, self._queries(name).NamedQueries, query_pb2.NamedQueriesRequest())
 
-        return list((await self._at_either(centre, ask)).queries)
+        return [_named_of(one) for one in (await self._at_either(centre, ask)).queries]
 
-    async def queries(self, centre: str) -> list[query_pb2.RunningQuery]:
+    async def queries(self, centre: str) -> list[QueryFacts]:
         """What waits and runs at a centre."""
         reply = await self._call(centre, self._queries(centre).ListQueries, query_pb2.ListQueriesRequest())
-        return list(reply.queries)
+        return [QueryFacts(**{one: getattr(query, one) for one in _QUERY_FACTS}) for query in reply.queries]
 
     async def kill_query(self, centre: str, query_id: str) -> None:
         """Raises BadRequestError when there is no such query."""
@@ -426,6 +430,27 @@ def _query_request(
         time_ms_max=int(time_s_max * 1000),
         strong=strong,
         query_class=query_class,
+    )
+
+
+def _named_of(query: query_pb2.NamedQuery) -> NamedQuery:
+    return NamedQuery(
+        name=query.name,
+        version=query.version,
+        title=Title(zh=query.title_zh, en=query.title_en),
+        description=query.description,
+        data_sets=tuple(query.data_sets),
+        parameters=tuple(
+            QueryParameter(
+                name=one.name,
+                type=one.type,
+                description=one.description,
+                default=value_of(one.default) if one.HasField("default") else None,  # type: ignore[arg-type]
+                optional=one.optional,
+            )
+            for one in query.parameters
+        ),
+        sql=query.sql,
     )
 
 

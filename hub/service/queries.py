@@ -147,6 +147,7 @@ def _named_to_pb(query: NamedQuery) -> pb.NamedQuery:
                 type=one.type,
                 description=one.description,
                 default=None if one.default is None else value_to_pb(one.default),
+                optional=one.optional,
             )
             for one in query.parameters
         ],

@@ -58,6 +58,8 @@ def test_alerts_from_the_beginning_from_now_and_from_a_position(city: CityProces
     early = [Watcher(city, {}, centre) for centre in CENTRES]
     send(client, [alert(0), alert(1)])
     position = send(client, [alert(2, "blue")])
+    for centre in CENTRES:
+        client.query("select 1", centre=centre, at_least=position).table()
     now = [Watcher(city, None, centre) for centre in CENTRES]
     until(lambda: all(one.position is not None and one.position["ecc"] >= position["ecc"] for one in [*now, *early]))
     send(client, [alert(3)])
