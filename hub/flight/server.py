@@ -104,7 +104,7 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
     def get_flight_info(self, context: fl.ServerCallContext, descriptor: fl.FlightDescriptor) -> fl.FlightInfo:
         command = _command(descriptor.command or b"")
         schema = self._schema(command)
-        ticket = descriptor.command if type(command) in _TABLES else _ticket(command)
+        ticket = descriptor.command if type(command) in _TABLES else self._ticket(command)
         position = position_to_text(self._applied())  # The answer reflects at least this.
         endpoints = [fl.FlightEndpoint(ticket, [])]
         return fl.FlightInfo(schema, descriptor, endpoints, -1, -1, app_metadata=position.encode())
@@ -166,6 +166,17 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
             return self._desk.describe(prepared.sql, prepared.parameters if prepared.is_bound else None)[0]
         raise BadRequestError(f"{command.DESCRIPTOR.name} is not known here")
 
+    def _ticket(self, command: Any) -> bytes:
+        """Without parameters it needs no handle, which may be closed by then, nor this centre."""
+        if isinstance(command, pb.CommandStatementQuery):
+            rest = _SQL + command.query.encode()
+        else:
+            prepared = self._prepared.get(command.prepared_statement_handle)
+            rest = _HANDLE + command.prepared_statement_handle if prepared.names else _SQL + prepared.sql.encode()
+        packed = Packed()
+        packed.Pack(pb.TicketStatementQuery(statement_handle=secrets.token_bytes(_NAME_BYTES) + rest))
+        return packed.SerializeToString()
+
     def _asked(self, handle: bytes, context: fl.ServerCallContext) -> Asked:
         kind, rest = handle[_NAME_BYTES : _NAME_BYTES + 1], handle[_NAME_BYTES + 1 :]
         call: Call = context.get_middleware(MIDDLEWARE)
@@ -196,16 +207,6 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
             contract_version=header.contract_version,
         )
         writer.write(receipt_to_pb(receipt).SerializeToString())
-
-
-def _ticket(command: Any) -> bytes:
-    if isinstance(command, pb.CommandStatementQuery):
-        rest = _SQL + command.query.encode()
-    else:
-        rest = _HANDLE + command.prepared_statement_handle
-    packed = Packed()
-    packed.Pack(pb.TicketStatementQuery(statement_handle=secrets.token_bytes(_NAME_BYTES) + rest))
-    return packed.SerializeToString()
 
 
 def _command(data: bytes) -> Message:

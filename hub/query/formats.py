@@ -93,6 +93,8 @@ def _rows(batch: pa.RecordBatch, values: Callable[[pa.Array], Sequence[Any]]) ->
 
 def _values(column: pa.Array) -> list[Any]:
     try:
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # What pandas, where it is, would take.
+            column = column.cast(pa.timestamp("us", column.type.tz))
         return column.to_pylist()  # type: ignore[no-any-return]
     except (OverflowError, ValueError) as error:  # Beyond Python's calendar, or finer than a microsecond.
         raise QueryError(
