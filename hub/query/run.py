@@ -3,19 +3,22 @@
 Blocking; for a worker thread. Only `cancel` may be called from another one.
 """
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import duckdb
 import pyarrow as pa
 
 from hub.errors import HubError, LimitError, QueryError, UnavailableError
-from hub.query.statements import Statement, Statements, bound, schema_of
+from hub.query.deadlines import Deadlines
+from hub.query.statements import Statement, Statements, bound, kinds_of, schema_of
 from hub.store.store import Store
 from hub.store.views import SEGMENTS_MISSING
+
+_SCHEMAS_MAX: Final = 16  # Kept of one statement.
+_deadlines = Deadlines()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +43,6 @@ class RunningQuery:
         self._cancelled = False
         self._timed_out = False
         self._closed = False
-        self._timer = threading.Timer(limits.time_s_max, self._time_out)
-        self._timer.daemon = True
         self._reader: pa.RecordBatchReader | None = None
         self.position: dict[str, int] = {}
 
@@ -52,12 +53,12 @@ class RunningQuery:
         values = bound(statement, parameters)
         if self._cancelled:
             raise UnavailableError("the query was cancelled")
-        self._timer.start()
+        _deadlines.set(self, self._limits.time_s_max, self._time_out)
         try:
             memory = f"set operator_memory_limit = '{self._limits.memory_bytes_max}B'"
-            self._cursor.execute(f"{memory}; begin transaction read only").fetchall()
             # The first read fixes the snapshot, for this and for the query.
-            self.position = dict(self._cursor.execute("select log, lsn from hub.applied").fetchall())
+            first = f"{memory}; begin transaction read only; select log, lsn from hub.applied"
+            self.position = dict(self._cursor.execute(first).fetchall())
             relation = self._cursor.sql(statement.text, params=values or None)
             self._reader = relation.to_arrow_reader(self._limits.batch_rows)
         except (duckdb.Error, pa.ArrowException) as error:
@@ -92,7 +93,7 @@ class RunningQuery:
 
     def close(self) -> None:
         """May be called again."""
-        self._timer.cancel()
+        _deadlines.forget(self)
         if self._closed:
             return
         self._closed = True
@@ -126,10 +127,16 @@ def describe(
     with closing(store.cursor()) as cursor:
         statement = statements.checked(cursor, sql)
         values = dict.fromkeys(statement.parameters) if parameters is None else bound(statement, parameters)
+        kinds = kinds_of(parameters)
+        if (known := statement.schemas.get(kinds)) is not None:
+            return known, statement
         try:
-            return schema_of(cursor.sql(statement.text, params=values or None)), statement
+            schema = schema_of(cursor.sql(statement.text, params=values or None))
         except (duckdb.Error, pa.ArrowException) as error:
             raise _translated(error, store.segments_folder) from error
+    if len(statement.schemas) < _SCHEMAS_MAX:
+        statement.schemas[kinds] = schema
+    return schema, statement
 
 
 def _translated(error: Exception, segments_folder: str) -> HubError:
