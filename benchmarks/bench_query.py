@@ -6,10 +6,11 @@ registry of sensors by its key. Verified: every answer is right, and every probe
 """
 
 import asyncio
-import contextlib
+import itertools
+import multiprocessing
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +55,8 @@ _POINT: Final = "select sensor_id, kind, lon, lat, district from sensors where s
 _STREAMS: Final = 16
 _TICK_S: Final = 0.01
 _PROBE_S: Final = 0.02
+_LOADED_S: Final = 4.0
+_ADBC_PER_S: Final = 4  # Each asks; the driver makes five calls of one.
 
 
 def run(parameters: dict[str, Any], folder: Path) -> Outcome:
@@ -69,7 +72,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
             ratio, rows_per_s, same = _long_answers(processes, folder, parameters)
             points, right = asyncio.run(_points(processes.addresses, parameters))
             adbc_points = _points_by_adbc(processes, parameters)
-            busy_points, right_too = asyncio.run(_points_under_load(processes, parameters, pool))
+            busy_points, right_too = asyncio.run(_points_under_load(processes, parameters))
             visible, found = asyncio.run(_visible(processes.addresses, parameters))
             after = usage_of(processes)
     metrics = {
@@ -176,7 +179,7 @@ async def _ticks(every_s: float, seconds: float) -> AsyncIterator[int]:
 
 
 def _points_by_adbc(processes: CityProcesses, parameters: dict[str, Any]) -> list[float]:
-    """The same questions by the driver: execute and fetch, each client in a thread of its own."""
+    """The same by the driver: execute and fetch, each client in a thread of its own."""
     uri = f"grpc://{processes.city.centres['ops'].flight}"
     latencies: list[float] = []
 
@@ -184,8 +187,8 @@ def _points_by_adbc(processes: CityProcesses, parameters: dict[str, Any]) -> lis
         random = np.random.default_rng(number)
         with flight_sql.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
             begun_s = time.perf_counter()
-            for turn in range(int(parameters["seconds"] * parameters["asked_per_s"])):
-                due_s = begun_s + turn / parameters["asked_per_s"]
+            for turn in range(int(parameters["seconds"] * _ADBC_PER_S)):
+                due_s = begun_s + turn / _ADBC_PER_S
                 time.sleep(max(0.0, due_s - time.perf_counter()))
                 asked_s = time.perf_counter()
                 cursor.execute(_POINT, (int(random.integers(1, parameters["keys"])),))
@@ -200,38 +203,34 @@ def _points_by_adbc(processes: CityProcesses, parameters: dict[str, Any]) -> lis
     return latencies
 
 
-async def _points_under_load(
-    processes: CityProcesses, parameters: dict[str, Any], pool: list[Any]
-) -> tuple[np.ndarray, bool]:
-    """While one analyst scans all rows again and again at the same centre, and bulk comes in without a pause."""
-    with _in_thread(lambda stop: _scan(processes, stop)), _in_thread(lambda stop: _ingest(processes, pool, stop)):
-        await asyncio.sleep(1.0)
-        return await _points(processes.addresses, parameters)
-
-
-@contextlib.contextmanager
-def _in_thread(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=work, args=(stop,))
-    thread.start()
+async def _points_under_load(processes: CityProcesses, parameters: dict[str, Any]) -> tuple[np.ndarray, bool]:
+    """While one analyst scans all rows again and again at the same centre, and bulk comes in without a pause; both from
+    processes of their own, so that the one that measures is not held up by them."""
+    context = multiprocessing.get_context("spawn")
+    load = [
+        context.Process(target=one, args=(processes.addresses, parameters), daemon=True) for one in (_scan, _ingest)
+    ]
+    for one in load:
+        one.start()
     try:
-        yield
+        await asyncio.sleep(_LOADED_S)
+        return await _points(processes.addresses, parameters)
     finally:
-        stop.set()
-        thread.join()
+        for one in load:
+            one.terminate()
+            one.join()
 
 
-def _scan(processes: CityProcesses, stop: threading.Event) -> None:
-    with processes.client() as client:
-        while not stop.is_set():
+def _scan(addresses: dict[str, str], parameters: dict[str, Any]) -> None:
+    with HubClient(addresses) as client:
+        while True:
             client.query(_SCAN, centre="ops", query_class="analysis").table()
 
 
-def _ingest(processes: CityProcesses, pool: list[Any], stop: threading.Event) -> None:
-    number = 0
-    while not stop.is_set():
-        asyncio.run(send_all(processes.addresses, pool, 2, 2, f"load-{number}"))
-        number += 1
+def _ingest(addresses: dict[str, str], parameters: dict[str, Any]) -> None:
+    pool = make_pool(parameters)
+    for number in itertools.count():
+        asyncio.run(send_all(addresses, pool, 8, 2, f"load-{number}"))
 
 
 # --- How soon the standby shows what was acknowledged -----------------------------------------------------------------

@@ -16,7 +16,7 @@ class FileThreads:
     def __init__(self, threads_max: int, name: str, *, niceness: int = 0) -> None:
         """`niceness` above 0 lets threads of other work go first where processors are short."""
         self._pool = ThreadPoolExecutor(
-            max_workers=threads_max, thread_name_prefix=name, initializer=_be_nice, initargs=(niceness,)
+            max_workers=threads_max, thread_name_prefix=name, initializer=be_nice, initargs=(niceness,)
         )
 
     async def run(
@@ -38,6 +38,7 @@ class FileThreads:
         self._pool.shutdown()
 
 
-def _be_nice(niceness: int) -> None:
+def be_nice(niceness: int) -> None:
+    """Of this thread; 0 leaves it as it is."""
     if niceness:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)  # On Linux a thread has its own.

@@ -57,8 +57,8 @@ class RunningQuery:
         try:
             memory = f"set operator_memory_limit = '{self._limits.memory_bytes_max}B'"
             # The first read fixes the snapshot, for this and for the query.
-            first = f"{memory}; begin transaction read only; select log, lsn from hub.applied"
-            self.position = dict(self._cursor.execute(first).fetchall())
+            first = "begin transaction read only; select log, lsn from hub.applied"
+            self.position = dict(self._cursor.execute(f"{memory}; {first}").fetchall())
             relation = self._cursor.sql(statement.text, params=values or None)
             self._reader = relation.to_arrow_reader(self._limits.batch_rows)
         except (duckdb.Error, pa.ArrowException) as error:

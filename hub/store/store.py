@@ -14,11 +14,12 @@ are applied anew.
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -41,10 +42,12 @@ from hub.store.readers import Readers
 from hub.store.views import view_of
 from replication.core import types as log_types
 from replication.core.types import Entry
+from replication.file_threads import be_nice
 from replication.segments import SegmentFiles
 
 LOGS: Final = ("ops", "ecc")
 _WITH_SECTIONS: Final = (log_types.Kind.ROWS, log_types.Kind.SEGMENTS, log_types.Kind.MODE)
+_NICENESS: Final = 10
 _SNAPSHOT_S_MAX: Final = 60.0  # An open snapshot keeps DuckDB from reclaiming space.
 _WAL_BYTES: Final = 64 << 20  # Replayed at a start; larger means fewer checkpoints under load.
 _PRODUCERS_S: Final = 1.0  # Producers are saved at most this often; what came since is read from the ledger at a start.
@@ -116,7 +119,7 @@ class Store:
             "disable_database_invalidation": "true",
         }
         with _told_with_its_remedy(path):
-            store = cls(path, duckdb.connect(str(path), config=settings), files)
+            store = cls(path, _connected(path, settings), files)
         try:
             with _told_with_its_remedy(path):
                 for sql in tables.only_files_in(str(files.folder)):
@@ -452,6 +455,13 @@ class Store:
             sequences.add(producer, sequence)
         self._sequences[log] = sequences
         self._unsaved[log] = {producer for producer, _ in rows}
+
+
+def _connected(path: Path, settings: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    """DuckDB's own threads are as nice as the one that opens the database. Whoever asks works at the query, too: so a
+    short one is done by who asked it, while the threads are still at a long one."""
+    with ThreadPoolExecutor(1, "open store", initializer=be_nice, initargs=(_NICENESS,)) as opening:
+        return opening.submit(duckdb.connect, str(path), config=settings).result()
 
 
 def _differing(before: Manifest, after: Manifest, contracts: Iterable[str]) -> set[str]:
