@@ -42,7 +42,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
             asyncio.run(send_all(processes.addresses, pool, exchanges, parameters["in_flight"], "bulk"))
             del pool
             segments = processes.city.folder("ops") / "segments"
-            _wait_until_merged(client, parameters["settled_s"])
+            wait_until_merged(client, parameters["settled_s"])
             before = usage_of(processes)
             found, verified = _compare(client, segments, parameters["runs"])
             after = usage_of(processes)
@@ -78,7 +78,7 @@ def _compare(client: HubClient, segments: Path, runs: int) -> tuple[dict[str, tu
     return found, same
 
 
-def _wait_until_merged(client: HubClient, settled_s: int) -> None:
+def wait_until_merged(client: HubClient, settled_s: int) -> None:
     deadline_s = time.monotonic() + _MERGED_S_MAX
     settled = 0
     seen = -1

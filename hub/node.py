@@ -159,7 +159,7 @@ class Node:
             peer,
             limits=self._city.segments,
             pushes=lambda log: self._drivers[log].relies_on_peer,
-            gives_way=self._small_exchanges_come,
+            gives_way=lambda: self._small_exchanges_come() or self._desk.scheduler.people_ask(_SMALL_S),
         )
         self._snapshots = Snapshots()
         self._keeper = Keeper(

@@ -52,7 +52,7 @@ class Segmenter:
         gives_way: Callable[[], bool] = lambda: False,
     ) -> None:
         """`pushes` says for a log whether the peer must hold its entries, `gives_way` whether small exchanges come
-        in."""
+        in, or people ask."""
         self._files = files
         self._peer = peer
         self._pushes = pushes

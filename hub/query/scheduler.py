@@ -6,6 +6,7 @@
 Used by the threads of Flight calls and by the event loop alike: a turn is granted through a future.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -103,6 +104,7 @@ class Scheduler:
         self._classes = {query_class: _Class(limits[query_class]) for query_class in QueryClass}
         self._running_max = running_max
         self._names = (f"{centre}-{number}" for number in count(1))
+        self._people_s = -math.inf
 
     def limits_of(self, query_class: QueryClass) -> QueryClassLimits:
         return self._classes[query_class].limits
@@ -112,6 +114,8 @@ class Scheduler:
         with self._lock:
             turn = Turn(next(self._names), query_class, asked_by, text, self, time.monotonic())
             own = self._classes[query_class]
+            if query_class is QueryClass.INTERACTIVE:
+                self._people_s = turn.asked_s
             if self._room(query_class) > 0 and not own.waiting:
                 self._grant(own, turn)
             elif len(own.waiting) < own.limits.queue_max:
@@ -119,6 +123,10 @@ class Scheduler:
             else:
                 raise self.overloaded(query_class, f"{len(own.waiting)} {query_class} queries wait already, the limit")
         return turn
+
+    def people_ask(self, within_s: float) -> bool:
+        """Whether an interactive query was asked so short ago, or runs."""
+        return bool(self._classes[QueryClass.INTERACTIVE].running) or time.monotonic() - self._people_s < within_s
 
     def overloaded(self, query_class: QueryClass, why: str) -> OverloadedError:
         own = self._classes[query_class]

@@ -113,6 +113,8 @@ class Store:
             "python_enable_replacements": "false",
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
+            # Rows of a query without ORDER BY come as they are read: by two threads at once.
+            "preserve_insertion_order": "false",
             "wal_autocheckpoint": f"{_WAL_BYTES}B",
             # A fault within DuckDB that a query brings out ends the query, not everybody's store. One that an entry
             # brings out ends `apply`, and with it the centre: the logs know all that the store may have lost.

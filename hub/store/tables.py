@@ -125,7 +125,7 @@ def hot_lsns(contract: Contract) -> str:
 def hot_rows(contract: Contract) -> str:
     """Rows to be sealed, in the order of the log; parameter: through which lsn."""
     columns = _quoted([column.name for column in contract.columns])
-    return f"select {columns} from {table(contract)} where {LSN} <= ?"  # noqa: S608  # names are checked
+    return f"select {columns} from {table(contract)} where {LSN} <= ? order by {LSN}, rowid"  # noqa: S608  # as above
 
 
 def rows_after(contract: Contract) -> str:
