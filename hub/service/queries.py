@@ -23,6 +23,7 @@ from hub.wire_values import value_of, value_to_pb
 from replication.file_threads import FileThreads
 
 _CANCEL_AGAIN_S: Final = 0.1
+_REPLY_BYTES: Final = 256 << 10
 _NICENESS: Final = {QueryClass.INTERACTIVE: 0, QueryClass.ANALYSIS: 10, QueryClass.SYSTEM: 10}
 
 
@@ -107,29 +108,57 @@ class QueryServicer(pb_grpc.QueryServiceServicer):
 
     async def _answer(self, asked: Asked, turn: Turn) -> AsyncIterator[pb.QueryReply]:
         run = self._threads[turn.query_class].run
-        query = self._desk.prepare(asked, turn)
-        starting = asyncio.ensure_future(run(query.start, asked.sql, asked.parameters))
+        answer = _Answer(self._desk.prepare(asked, turn), asked)
+        beginning = asyncio.ensure_future(run(answer.begin))
         try:
-            await asyncio.shield(starting)
-            cutter = StreamCutter(query.schema)
-            yield pb.QueryReply(position=Position(applied=query.position))
-            batches = iter(query)
-            while (batch := await run(next, batches, None)) is not None:
-                cutter.write(batch)
-                for part in cutter.take():
-                    yield pb.QueryReply(ipc=part)
-            cutter.close()
-            for part in cutter.take():
+            parts = await asyncio.shield(beginning)
+            yield pb.QueryReply(position=Position(applied=answer.query.position), ipc=parts[0])
+            for part in parts[1:]:
                 yield pb.QueryReply(ipc=part)
+            while not answer.ended:
+                for part in await run(answer.more):
+                    yield pb.QueryReply(ipc=part)
         finally:
-            await asyncio.shield(_end(query, starting, run))
+            if not answer.ended:
+                await asyncio.shield(_end(answer.query, beginning, run))
 
 
-async def _end(query: RunningQuery, starting: "asyncio.Future[Any]", run: Callable[..., Any]) -> None:
+class _Answer:
+    """A query and its IPC stream, for a thread: a short answer is computed, written and let go of in one go."""
+
+    def __init__(self, query: RunningQuery, asked: Asked) -> None:
+        self.query = query
+        self.ended = False
+        self._asked = asked
+
+    def begin(self) -> list[bytes]:
+        """The first parts, one at least."""
+        self.query.start(self._asked.sql, self._asked.parameters)
+        self._cutter = StreamCutter(self.query.schema)
+        self._batches = iter(self.query)
+        return self.more()
+
+    def more(self) -> list[bytes]:
+        """Of about one message, or less at the end."""
+        size = 0
+        parts: list[bytes] = []
+        while size < _REPLY_BYTES and not self.ended:
+            if (batch := next(self._batches, None)) is not None:
+                self._cutter.write(batch)
+            else:
+                self._cutter.close()
+                self.query.close()
+                self.ended = True
+            parts += self._cutter.take()
+            size = sum(map(len, parts))
+        return parts
+
+
+async def _end(query: RunningQuery, beginning: "asyncio.Future[Any]", run: Callable[..., Any]) -> None:
     """Also when the caller went away while a thread still computes."""
     query.cancel()
-    while not starting.done():
-        await asyncio.wait([starting], timeout=_CANCEL_AGAIN_S)
+    while not beginning.done():
+        await asyncio.wait([beginning], timeout=_CANCEL_AGAIN_S)
         query.cancel()
     await run(query.close)
 
