@@ -246,7 +246,8 @@ FORBIDDEN_TABLES = (
     "HUB.Applied",
     '"hub"."applied"',
     "store.hub.applied",
-    "store.main.readings",
+    "other.main.readings",
+    "store.hub.applied",
     "memory.main.readings",
     "recurring.readings",
     "information_schema.tables",
@@ -546,6 +547,81 @@ def statements(draw: Callable[..., Any]) -> str:
     )
     text = text.replace(word, dress, draw(st.integers(0, 3))) if word else text
     return text + one("", "", "", ";", " -- end", " /* ; */", "\n", "; pragma version")
+
+
+ACTS: tuple[str, ...] = (
+    "set memory_limit = '1TB'",
+    "set global threads = 64",
+    "reset operator_memory_limit",
+    "pragma enable_profiling",
+    "set variable x = 1",
+    "create macro m(a) as a + 1",
+    "create or replace temp macro now() as table from read_csv('FILES/secret.csv')",
+    "create temp table t as select 1",
+    "create type mood as enum ('a')",
+    "create secret (type s3)",
+    "install httpfs",
+    "load httpfs",
+    "attach 'FILES/other.duckdb' as other",
+    "use other",
+    "detach store",
+    "copy readings to 'FILES/out.csv'",
+    "copy (select 1) to 'http://127.0.0.1:1/x'",
+    "export database 'FILES/out'",
+    "import database 'FILES/out'",
+    "call duckdb_settings()",
+    "call pragma_version()",
+    "prepare p as select 1",
+    "execute p",
+    "deallocate p",
+    "begin",
+    "commit",
+    "rollback",
+    "checkpoint",
+    "vacuum",
+    "analyze",
+    "explain analyze select 1",
+    "insert into readings select * from readings",
+    "update sensors set kind = 'gas'",
+    "delete from sensors",
+    "merge into sensors using sensors s on false when not matched then insert values (1)",
+    "drop view readings",
+    "alter table readings rename to r",
+    "comment on view readings is 'x'",
+)
+
+
+@st.composite
+def statement_lists(draw: Callable[..., Any]) -> str:
+    """What is no query, alone or before and after one, behind comments and odd white space."""
+    gap = st.sampled_from(("", " ", "\n", "/* select 1 */", "-- select 1\n", "/* /* */ ; */", "\t\r\n", "\u00a0"))
+    parts = draw(st.lists(st.sampled_from((*ACTS, "select 1", "from readings limit 1")), min_size=1, max_size=4))
+    parts.insert(draw(st.integers(0, len(parts))), draw(st.sampled_from(ACTS)))
+    return ";".join(f"{draw(gap)}{part.upper() if draw(st.booleans()) else part}{draw(gap)}" for part in parts)
+
+
+@settings(max_examples=300, deadline=None)
+@given(statement_lists())
+def test_no_list_and_no_act_is_let_through(store: Store, files: Path, sql: str) -> None:
+    """Goal: nothing is set, made, written or loaded. Method: each list holds one act at least; afterwards settings,
+    functions, files and rows are as they were."""
+    cursor = store.cursor()
+
+    def world() -> list[object]:
+        asked = (
+            "select name, value from duckdb_settings() where name not like '%memory%' order by all",
+            "select count(*) from duckdb_functions()",
+            "select count(*) from duckdb_databases()",
+            "select count(*), sum(hash(sensor_id, kind)) from main.sensors",
+            "select count(*) from main.readings",
+        )
+        return [*(cursor.execute(one).fetchall() for one in asked), sorted(files.iterdir())]
+
+    before = world()
+    with pytest.raises((QueryError, LimitError)):
+        answer(store, sql.replace("FILES", str(files)))
+    assert world() == before
+    cursor.close()
 
 
 @settings(max_examples=600, deadline=None)
