@@ -7,7 +7,7 @@ calls, and interrupts what they compute.
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.flight as fl
@@ -153,5 +153,6 @@ def _wait(turn: Turn, context: fl.ServerCallContext) -> None:
 
 def _within_a_stream(error: HubError) -> Exception:
     """pyarrow takes Arrow's own errors alone from an iterator; clients read the reason between brackets."""
-    kinds: dict[bool, Any] = {True: pa.ArrowCancelled, False: pa.ArrowInvalid}
-    return kinds[isinstance(error, UnavailableError)](f"[{error.reason}] {error}")  # type: ignore[no-any-return]
+    kind = pa.ArrowCancelled if isinstance(error, UnavailableError) else pa.ArrowInvalid
+    found: Exception = kind(f"[{error.reason}] {error}")
+    return found
