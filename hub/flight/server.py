@@ -24,7 +24,7 @@ from hub.flight.calls import Loop
 from hub.flight.errors import flight_errors
 from hub.flight.ingests import Ingests
 from hub.flight.puts import receive
-from hub.flight.sessions import MIDDLEWARE, Call, CallFactory, Sessions
+from hub.flight.sessions import MIDDLEWARE, AnybodyHandler, Call, CallFactory, Sessions
 from hub.flight.statements import PreparedStatements, read_parameters
 from hub.ingest.reception import Reception
 from hub.query.asked import Asked
@@ -89,7 +89,9 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
         sessions = Sessions(desk.limits.prepared_max)
         self._actions = Actions(desk, self._prepared, sessions, self._callers)
         try:
-            super().__init__(f"grpc://{address}", middleware={MIDDLEWARE: CallFactory(sessions)})
+            super().__init__(
+                f"grpc://{address}", auth_handler=AnybodyHandler(), middleware={MIDDLEWARE: CallFactory(sessions)}
+            )
         except (pa.ArrowException, OSError) as error:
             raise ConfigurationError(f"{address} cannot be bound", hint="is another centre running there?") from error
 

@@ -5,6 +5,7 @@ Headers of a call: `cityhub-class`, `cityhub-read` (local, strong), `cityhub-at-
 position of what it has ingested: it reads its own writes at whichever centre took them.
 """
 
+import base64
 import secrets
 import threading
 from collections import OrderedDict
@@ -27,6 +28,7 @@ KEY_HEADER: Final = "cityhub-idempotency-key"
 HOME_HEADER: Final = "cityhub-home"
 FORWARDED_HEADER: Final = "cityhub-forwarded"
 CLASS, READ, AT_LEAST = "cityhub-class", "cityhub-read", "cityhub-at-least"
+_NAME_MAX: Final = 64
 _READS: Final = ("local", "strong")
 _FIXED: Final = {"catalog": CATALOG, "schema": SCHEMA}
 
@@ -74,10 +76,13 @@ class Call(fl.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types
         known = _cookie(headers.get("cookie", ""))
         self._is_new = not known
         self.session_name = known or secrets.token_urlsafe(18)
+        self._is_login, self.user = _user(headers.get("authorization", ""))
 
     def sending_headers(self) -> dict[str, str]:
-        """Before the call runs. A caller that understands cookies sends its own back."""
-        return {"set-cookie": f"{COOKIE}={self.session_name}"} if self._is_new else {}
+        """Before the call runs. A caller that understands cookies sends its own back; one that says who it is gets the
+        token that drivers expect."""
+        cookie = {"set-cookie": f"{COOKIE}={self.session_name}"} if self._is_new else {}
+        return cookie | ({"authorization": f"Bearer {self.user}"} if self._is_login else {})
 
     @property
     def session(self) -> Session | None:
@@ -103,7 +108,7 @@ class Call(fl.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types
             query_class=QueryClass.of(options.get(CLASS, "")),
             at_least=at_least,
             strong=read == "strong",
-            asked_by=asked_by,
+            asked_by=f"{self.user} {asked_by}".strip(),
         )
 
 
@@ -145,6 +150,33 @@ def _understood(name: str, value: str) -> bool:
     except BadRequestError:
         return False
     return name != READ or value in _READS
+
+
+class AnybodyHandler(fl.ServerAuthHandler):  # type: ignore[misc]  # as above
+    """Drivers with user and password shake hands first. Who they say they are is taken as it is, and is shown beside
+    their queries; nobody is refused."""
+
+    def authenticate(self, outgoing: object, incoming: object) -> None:
+        pass
+
+    def is_valid(self, token: bytes) -> bytes:
+        return b""
+
+
+def _user(authorization: str) -> tuple[bool, str]:
+    """(whether it is a login, the name); an unreadable one is nobody's."""
+    kind, _, value = authorization.partition(" ")
+    if kind.lower() == "bearer":
+        return False, value[:_NAME_MAX]
+    if kind.lower() != "basic":
+        return False, ""
+    try:
+        padded = value + "=" * (-len(value) % 4)  # Some drivers leave it out.
+        name = base64.b64decode(padded, validate=True).decode().partition(":")[0]
+    except ValueError:
+        return True, "unknown"
+    plain = "".join(letter for letter in name if letter.isascii() and (letter.isalnum() or letter in "._-@"))
+    return True, plain[:_NAME_MAX] or "unknown"
 
 
 def _cookie(text: str) -> str:

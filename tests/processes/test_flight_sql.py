@@ -136,6 +136,21 @@ def test_partitions_are_read_by_another_connection(city: CityProcesses, connecti
             assert cursor.fetchall() == [(0,), (1,), (2,)]
 
 
+def test_user_and_password_are_taken(city: CityProcesses, client: HubClient) -> None:
+    """Method: a login by the driver; its name stands beside its query, while it runs."""
+    login = {DatabaseOptions.AUTHORIZATION_HEADER.value: "Bearer li.lei"}
+    for options in ({"username": "li.lei", "password": "x"}, login):
+        with flight_sql.connect(uri(city, "ops"), db_kwargs=options, autocommit=True) as connection:
+            assert rows_of(connection, "select 1") == [(1,)]
+            failures: list[Exception] = []
+            thread = _long_query(connection, LONG, failures)
+            until(lambda: bool(_running(client, "ops", LONG)))
+            (running,) = [one for one in client.queries("ops") if one.text == LONG]
+            client.kill_query("ops", running.id)
+            thread.join(20)
+            assert running.asked_by.startswith("li.lei ")
+
+
 # --- Catalogue --------------------------------------------------------------------------------------------------------
 
 
