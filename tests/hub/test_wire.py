@@ -14,7 +14,7 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from hub import errors
-from hub.errors import HubError, LimitError, NotLeaderError, UnavailableError
+from hub.errors import HubError, LimitError, NotLeaderError, OverloadedError, UnavailableError
 from hub.wire import DOMAIN, error_of, error_of_call, status_of
 
 CODES: dict[type[HubError], grpc.StatusCode] = {
@@ -26,6 +26,7 @@ CODES: dict[type[HubError], grpc.StatusCode] = {
     errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InputFileError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.LimitError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.NotLeaderError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.UnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.StoreDamagedError: grpc.StatusCode.INTERNAL,
@@ -68,6 +69,8 @@ def every_kind(kind: type[HubError]) -> set[type[HubError]]:
 def example(kind: type[HubError], message: str, hint: str) -> HubError:
     if kind is NotLeaderError:
         return NotLeaderError(message, leader="ecc", address="127.0.0.1:7420", hint=hint)
+    if kind is OverloadedError:
+        return OverloadedError(message, retry_s=2.5, hint=hint)
     return kind(message, hint=hint)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.catalogue.load import builtin_contracts
 from hub.client import HubClient
 from simulator.drill.processes import CityProcesses
 
@@ -22,11 +23,7 @@ def start_with_catalogue(city: CityProcesses) -> None:
     """Starts the city and waits for the built-in contracts."""
     city.start()
     with city.client() as client:
-        until(
-            lambda: all(
-                {"readings", "sensors", "incidents"} <= set(client.contracts(centre=one)) for one in client.centres
-            )
-        )
+        until(lambda: all(set(builtin_contracts()) <= set(client.contracts(centre=one)) for one in client.centres))
 
 
 @pytest.fixture(scope="module")
