@@ -39,14 +39,17 @@ _COMMON: Final[dict[str, Any]] = {
     "in_flight": 2,
     "seed": 1,
     "settled_s": 5,
+    "loaded_s": 4,
 }
 SIZES: Final[dict[str, dict[str, Any]]] = {
     "smoke": {
         **_COMMON,
+        "settled_s": 1,
+        "loaded_s": 2,
         "rows": 500_000,
         "exchange_rows": 250_000,
         "runs": 2,
-        "seconds": 2,
+        "seconds": 1,
         "per_s": 500,
         "keys": 10_000,
     },
@@ -58,7 +61,6 @@ _POINT: Final = "select sensor_id, kind, lon, lat, district from sensors where s
 _STREAMS: Final = 16
 _TICK_S: Final = 0.01
 _PROBE_S: Final = 0.02
-_LOADED_S: Final = 4.0
 _NICENESS: Final = 10
 _ADBC_PER_S: Final = 4  # Each asks; the driver makes five calls of one.
 
@@ -218,7 +220,7 @@ async def _points_under_load(processes: CityProcesses, parameters: dict[str, Any
     for one in load:
         one.start()
     try:
-        await asyncio.sleep(_LOADED_S)
+        await asyncio.sleep(parameters["loaded_s"])
         return await _points(processes.addresses, parameters)
     finally:
         for one in load:
