@@ -600,7 +600,7 @@ def statement_lists(draw: Callable[..., Any]) -> str:
     return ";".join(f"{draw(gap)}{part.upper() if draw(st.booleans()) else part}{draw(gap)}" for part in parts)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(statement_lists())
 def test_no_list_and_no_act_is_let_through(store: Store, files: Path, sql: str) -> None:
     """Goal: nothing is set, made, written or loaded. Method: each list holds one act at least; afterwards settings,

@@ -28,8 +28,9 @@ def start_with_catalogue(city: CityProcesses) -> None:
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityProcesses]:
-    """A city that the tests of one module share; it must be up after each."""
-    with CityProcesses(tmp_path_factory.mktemp("city")) as processes:
+    """A city that the tests of one module share; it must be up after each. Reads wait two seconds for a position."""
+    limits = {"query": {"position_wait_ms_max": 2000}}
+    with CityProcesses(tmp_path_factory.mktemp("city"), limits=limits) as processes:
         start_with_catalogue(processes)
         yield processes
 
