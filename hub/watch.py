@@ -17,7 +17,7 @@ from hub.store.store import LOGS, Store
 
 _LOOK_S: Final = 0.05
 _ALIVE_S: Final = 5.0
-_ROWS_MAX: Final = 10_000
+_ROWS_MAX: Final = 10_000  # And the rest of the entry that holds the last one.
 _WATCHERS_MAX: Final = 256
 
 
@@ -89,9 +89,6 @@ class Watches:
             position = dict(cursor.execute("select log, lsn from hub.applied").fetchall())
             found: pa.Table = cursor.sql(sql, params=[*(after[log] for log in logs), _ROWS_MAX]).to_arrow_table()
         rows = found.to_pylist()
-        if len(rows) >= _ROWS_MAX:  # There may be more of the last entry: it is told as a whole next time.
-            last = rows[-1]["log"], rows[-1]["lsn"]
-            whole = [row for row in rows if (row["log"], row["lsn"]) != last]
-            rows = whole or rows
+        if len(rows) >= _ROWS_MAX:  # There may be more entries.
             position = {**after, **{row["log"]: row["lsn"] for row in rows}}
         return News(rows, position)

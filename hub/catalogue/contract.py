@@ -2,8 +2,7 @@
 
 A contract maps to an Arrow schema (what travels and is logged) and to DuckDB column types (what is stored).
 Timestamps are UTC, with millisecond resolution (`timestamp`) or microseconds (`timestamp_us`); answers have both in
-microseconds. Columns may be nested:
-`list(T)`, `struct(name T, …)`.
+microseconds. Columns may be nested: `list(T)`, `struct(name T, …)`.
 """
 
 import re
@@ -123,10 +122,10 @@ class Column(_Model):
 class Contract(_Model):
     """One data set. `version` rises with every change; `home` names the log that carries its exchanges.
 
-    Home `each` is for what the hub itself records in both logs (`exchanges`, `quarantine`). Segments of an event data
-    set are sorted by its `clustering` columns; none leaves rows as they come. Segments whose newest `time_column` is
-    older than `retention_days` are dropped; None keeps all. Whoever follows a `watched` event data set can go on from
-    any position: its rows come in small exchanges, and are not sealed into segments.
+    Home `each` is for what the hub itself records in its logs (`exchanges`, `quarantine`, `modes`). Segments of an
+    event data set are sorted by its `clustering` columns; none leaves rows as they come. Segments whose newest
+    `time_column` is older than `retention_days` are dropped; None keeps all. Whoever follows a `watched` event data set
+    can go on from any position: its rows come in small exchanges, and are not sealed into segments.
     """
 
     name: Name

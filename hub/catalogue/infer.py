@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 from pydantic import ValidationError
 
-from hub.catalogue.contract import Contract
+from hub.catalogue.contract import NAME_PATTERN, Contract
 from hub.errors import ContractError
 
 _SAME: Final[dict[pa.DataType, str]] = {
@@ -28,13 +28,12 @@ _NAMES: Final[tuple[tuple[Callable[[pa.DataType], bool], str], ...]] = (
     (pa.types.is_time, "time"),
 )
 _DIGITS_MAX: Final = 38
-_NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
 
 def contract_of_schema(name: str, schema: pa.Schema, *, home: str) -> Contract:
     """An event data set without domains, nothing required. Raises ContractError."""
     for column in (name, *schema.names):
-        if not _NAME.match(column):
+        if not re.match(NAME_PATTERN, column):
             raise ContractError(f"{column!r} cannot be a name", hint="small letters, digits and _ only")
     try:
         return Contract.model_validate(

@@ -25,11 +25,12 @@ from hub.cli.common import (
     out,
     print_json,
 )
-from hub.errors import ConfigurationError
+from hub.errors import BadRequestError, ConfigurationError
 from hub.ingest.convert import read_mapping
 from hub.ingest.exchange import Receipt
 from hub.ingest.group import SENT_QUARANTINE_SCHEMA
 from hub.ingest.load import LoadOptions, file_producer, prepare_file
+from hub.position import position_of_text
 from hub.query.formats import FORMATS, write_result
 
 _REASONS_SHOWN: Final = 5
@@ -195,13 +196,10 @@ def _setting(pair: str) -> tuple[str, str]:
 
 
 def _position(pairs: list[str]) -> dict[str, int]:
-    position = {}
-    for pair in pairs:
-        log, equals, lsn = pair.partition("=")
-        if not equals or not lsn.isdigit():
-            raise ConfigurationError(f"{pair!r} is no position", hint="write LOG=LSN, such as ops=120")
-        position[log] = int(lsn)
-    return position
+    try:
+        return position_of_text(",".join(pairs))
+    except BadRequestError as error:
+        raise ConfigurationError(error.message, hint=error.hint) from None
 
 
 def _show_load(facts: dict[str, Any]) -> None:

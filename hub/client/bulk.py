@@ -21,6 +21,7 @@ from hub.catalogue.contract import Contract
 from hub.client.leaders import Leaders
 from hub.client.producer import receipt_of
 from hub.errors import InputFileError, NotLeaderError, UnavailableError
+from hub.flight.calls import END, KEEPALIVE
 from hub.flight.errors import error_of_flight
 from hub.ingest.exchange import Receipt
 from hub.rpc.v1 import bulk_pb2 as pb
@@ -30,8 +31,6 @@ _CHUNK_BYTES: Final = 1 << 20
 _FILE_BATCH_ROWS: Final = 65_536
 _PAUSE_MIN_S: Final = 0.02
 _PAUSE_MAX_S: Final = 1.0
-# A centre that works at an exchange says so every second: pings find one that stands still.
-_OPTIONS: Final = [("grpc.keepalive_time_ms", 5000), ("grpc.keepalive_timeout_ms", 5000)]
 
 Rows: TypeAlias = pa.Table | Path
 """Rows with the contract's columns, or a Parquet file of them."""
@@ -107,7 +106,7 @@ class _Call:
         descriptor = fl.FlightDescriptor.for_command(command.SerializeToString())
         with (
             _opened(rows) as (schema, batches),
-            fl.connect(f"grpc://{self._address}", generic_options=_OPTIONS) as there,
+            fl.connect(f"grpc://{self._address}", generic_options=KEEPALIVE) as there,
         ):
             try:
                 writer, replies = there.do_put(descriptor, schema)
@@ -125,6 +124,7 @@ class _Call:
             if self.cancelled:
                 raise UnavailableError("the exchange was cancelled", definite=False)
             writer.write_batch(batch)
+        writer.write_metadata(END)
         writer.done_writing()
 
 

@@ -12,7 +12,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.flight as fl
 
-from hub.errors import BadRequestError, HubError, UnavailableError
+from hub.errors import HubError, UnavailableError
+from hub.position import position_to_text
 from hub.query.asked import Asked
 from hub.query.desk import QueryDesk
 from hub.query.run import RunningQuery
@@ -119,22 +120,6 @@ def answer(
     except BaseException:
         batches.close()
         raise
-
-
-def position_to_text(position: dict[str, int]) -> str:
-    """As a header and the metadata have it: `ecc=5,ops=12`."""
-    return ",".join(f"{log}={lsn}" for log, lsn in sorted(position.items()))
-
-
-def position_of_text(text: str) -> dict[str, int]:
-    """Raises BadRequestError."""
-    position = {}
-    for part in filter(None, (one.strip() for one in text.split(","))):
-        log, equals, lsn = part.partition("=")
-        if not equals or not lsn.isdigit():
-            raise BadRequestError(f"{text!r} is no position", hint="write LOG=LSN, such as ops=120,ecc=7")
-        position[log] = int(lsn)
-    return position
 
 
 def _wait(turn: Turn, context: fl.ServerCallContext) -> None:

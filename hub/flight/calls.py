@@ -14,6 +14,11 @@ from hub.errors import UnavailableError
 
 Result = TypeVar("Result")
 _LOOK_S: Final = 0.1
+END: Final = b"end"
+"""Metadata of the last message of whoever sends rows: without it they are no exchange."""
+KEEPALIVE: Final = [("grpc.keepalive_time_ms", 5000), ("grpc.keepalive_timeout_ms", 5000)]
+"""Options of whoever sends rows: a centre that works at them says so every second, and pings find one that stands
+still."""
 
 
 class Loop:

@@ -16,20 +16,21 @@ import pyarrow.flight as fl
 
 from hub.catalogue.contract import Contract, Kind
 from hub.catalogue.infer import contract_of_schema
-from hub.errors import BadRequestError, ContractError, ExchangeError, NotLeaderError, UnavailableError
-from hub.flight.calls import Loop
+from hub.errors import BadRequestError, ContractError, NotLeaderError, UnavailableError
+from hub.flight.calls import END, KEEPALIVE, Loop
 from hub.flight.errors import error_of_flight
-from hub.flight.puts import receive
+from hub.flight.puts import batches_of, receive
 from hub.flight.sessions import FORWARDED_HEADER, HOME_HEADER, KEY_HEADER, Call
 from hub.flight.tables import SCHEMA
+from hub.ingest.arrow import combine
 from hub.ingest.exchange import Receipt
 from hub.ingest.reception import Reception
+from hub.position import raise_to
 from hub.query.guard import CATALOG
 from hub.rpc.v1 import flight_sql_pb2 as pb
 
 _Options: Final = pb.CommandStatementIngest.TableDefinitionOptions
 _SMALL_ROWS: Final = 10_000
-_FORWARD_OPTIONS: Final = [("grpc.keepalive_time_ms", 5000), ("grpc.keepalive_timeout_ms", 5000)]
 _PASSED_ON: Final = (KEY_HEADER, HOME_HEADER)
 
 
@@ -62,16 +63,16 @@ class Ingests:
         """How many rows were taken, and where they stand. Raises HubError; rows that fail their checks are in
         `quarantine`. A session reads what it wrote."""
         _check(command)
+        is_passed_on = FORWARDED_HEADER in call.headers
+        batches = batches_of(rows, marked=is_passed_on)
         try:
             contract = self._contract(command, call, rows.schema)
-            result = self._take(contract, call, context, rows)
+            result = self._take(contract, call, context, batches)
         except NotLeaderError as error:
-            if FORWARDED_HEADER in call.headers:
+            if is_passed_on:
                 raise UnavailableError("the lead of this log is changing", hint="try again") from error
-            result = self._forward(self._flight_address(error.address), call, descriptor, rows)
-        position = call.began().position
-        for log, lsn in result.position.items():
-            position[log] = max(lsn, position.get(log, 0))
+            result = self._forward(self._flight_address(error.address), call, descriptor, rows.schema, batches)
+        raise_to(call.began().position, result.position)
         return result
 
     def _contract(self, command: pb.CommandStatementIngest, call: Call, schema: pa.Schema) -> Contract:
@@ -87,34 +88,46 @@ class Ingests:
         return contract
 
     def _take(
-        self, contract: Contract, call: Call, context: fl.ServerCallContext, rows: fl.MetadataRecordBatchReader
+        self, contract: Contract, call: Call, context: fl.ServerCallContext, batches: Iterator[pa.RecordBatch]
     ) -> pb.DoPutUpdateResult:
         self._reception.admission_of(contract)  # Before any of the rows are read, which may have to be passed on.
         producer = f"ingest-{call.headers.get(KEY_HEADER) or secrets.token_hex(12)}"
         if contract.kind is Kind.EVENT and not contract.watched:
             receipt = receive(
-                self._reception, self._loop, context, rows, None, producer=producer, sequence=1, data_set=contract.name
+                self._reception,
+                self._loop,
+                context,
+                batches,
+                None,
+                producer=producer,
+                sequence=1,
+                data_set=contract.name,
             )
             return _taken([receipt])
         receipts = []
-        for sequence, some in enumerate(_cut(rows, _SMALL_ROWS), start=1):
+        for sequence, some in enumerate(_cut(batches, _SMALL_ROWS), start=1):
             sending = self._reception.small(contract, some, producer=producer, sequence=sequence)
             receipts.append(self._loop.run(sending, context))
         return _taken(receipts)
 
     def _forward(
-        self, address: str, call: Call, descriptor: fl.FlightDescriptor, rows: fl.MetadataRecordBatchReader
+        self,
+        address: str,
+        call: Call,
+        descriptor: fl.FlightDescriptor,
+        schema: pa.Schema,
+        batches: Iterator[pa.RecordBatch],
     ) -> pb.DoPutUpdateResult:
         """Passes the rows on to the centre that leads; nothing of them was read here."""
         headers = [(FORWARDED_HEADER, "1"), *((one, call.headers[one]) for one in _PASSED_ON if one in call.headers)]
         options = fl.FlightCallOptions(headers=[(name.encode(), value.encode()) for name, value in headers])
-        with fl.connect(f"grpc://{address}", generic_options=_FORWARD_OPTIONS) as there:
+        with fl.connect(f"grpc://{address}", generic_options=KEEPALIVE) as there:
             try:
-                writer, replies = there.do_put(descriptor, rows.schema, options)
+                writer, replies = there.do_put(descriptor, schema, options)
                 try:
-                    for chunk in rows:
-                        if chunk.data is not None:
-                            writer.write_batch(chunk.data)
+                    for batch in batches:
+                        writer.write_batch(batch)
+                    writer.write_metadata(END)
                     writer.done_writing()
                     reply = replies.read()
                 finally:
@@ -140,19 +153,13 @@ def _taken(receipts: list[Receipt]) -> pb.DoPutUpdateResult:
     return pb.DoPutUpdateResult(record_count=sum(one.rows for one in receipts), position=position)
 
 
-def _cut(rows: fl.MetadataRecordBatchReader, count: int) -> Iterator[pa.RecordBatch]:
+def _cut(batches: Iterator[pa.RecordBatch], count: int) -> Iterator[pa.RecordBatch]:
     """Batches of exactly so many rows but for the last: the same ones however the rows were sent."""
     held: list[pa.RecordBatch] = []
-    try:
-        for chunk in rows:
-            if chunk.data is None:
-                continue
-            held.append(chunk.data)
-            while sum(batch.num_rows for batch in held) >= count:
-                whole = pa.concat_batches(held)
-                yield whole.slice(0, count)
-                held = [whole.slice(count)]
-    except (pa.ArrowException, OSError) as error:
-        raise ExchangeError(f"the stream of rows cannot be read: {error}") from error
-    if sum(batch.num_rows for batch in held):
-        yield pa.concat_batches(held)
+    for batch in batches:
+        whole = combine([*held, batch])
+        while whole.num_rows >= count:
+            yield whole.slice(0, count)
+            whole = whole.slice(count)
+        held = [whole] if whole.num_rows else []
+    yield from held

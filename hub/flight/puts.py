@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.flight as fl
 
 from hub.errors import ExchangeError
-from hub.flight.calls import Loop
+from hub.flight.calls import END, Loop
 from hub.ingest.exchange import Receipt
 from hub.ingest.reception import Reception
 
@@ -20,7 +20,7 @@ def receive(
     reception: Reception,
     loop: Loop,
     context: fl.ServerCallContext,
-    batches: fl.MetadataRecordBatchReader,
+    batches: Iterator[pa.RecordBatch],
     writer: fl.FlightMetadataWriter | None,
     *,
     producer: str,
@@ -28,7 +28,7 @@ def receive(
     data_set: str,
     contract_version: int | None = None,
 ) -> Receipt:
-    """Reads to the end of the stream. Where the caller knows of it (`writer`), an empty message each second says that
+    """Takes all the batches. Where the caller knows of it (`writer`), an empty message each second says that
     we live. Raises HubError."""
     told = _Told(writer)
     receiving = loop.run(
@@ -45,23 +45,33 @@ def receive(
         loop.run(receiving.end())
 
 
-def _gathered(batches: fl.MetadataRecordBatchReader) -> Iterator[list[pa.RecordBatch]]:
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
     """Batches, some megabytes at a time: each hand-over costs the event loop a turn."""
     some: list[pa.RecordBatch] = []
     size = 0
-    try:
-        for chunk in batches:
-            if chunk.data is None:
-                continue
-            some.append(chunk.data)
-            size += chunk.data.nbytes
-            if size >= _HAND_OVER_BYTES:
-                yield some
-                some, size = [], 0
-    except (pa.ArrowException, OSError) as error:
-        raise ExchangeError(f"the stream of rows cannot be read: {error}") from error
+    for batch in batches:
+        some.append(batch)
+        size += batch.nbytes
+        if size >= _HAND_OVER_BYTES:
+            yield some
+            some, size = [], 0
     if some:
         yield some
+
+
+def batches_of(reader: fl.MetadataRecordBatchReader, *, marked: bool = False) -> Iterator[pa.RecordBatch]:
+    """As they come. A stream of our own senders is `marked` at its end: pyarrow closes one that broke off as if it were
+    complete. Raises ExchangeError."""
+    ended = not marked
+    try:
+        for chunk in reader:
+            if chunk.data is not None:
+                yield chunk.data
+            ended = ended or chunk.app_metadata == END
+    except (pa.ArrowException, OSError) as error:
+        raise ExchangeError(f"the stream of rows cannot be read: {error}") from error
+    if not ended:
+        raise ExchangeError("the stream of rows broke off", hint="send it again with the same sequence")
 
 
 class _Told:

@@ -19,14 +19,15 @@ from google.protobuf.message import DecodeError, Message
 from hub.errors import BadRequestError, ConfigurationError, QueryError
 from hub.flight import info, tables
 from hub.flight.actions import ACTIONS, Actions
-from hub.flight.answers import Callers, answer, position_to_text
+from hub.flight.answers import Callers, answer
 from hub.flight.calls import Loop
 from hub.flight.errors import flight_errors
 from hub.flight.ingests import Ingests
-from hub.flight.puts import receive
+from hub.flight.puts import batches_of, receive
 from hub.flight.sessions import MIDDLEWARE, AnybodyHandler, Call, CallFactory, Sessions
 from hub.flight.statements import PreparedStatements, read_parameters
 from hub.ingest.reception import Reception
+from hub.position import position_to_text
 from hub.query.asked import Asked
 from hub.query.desk import QueryDesk
 from hub.rpc.v1 import bulk_pb2
@@ -201,7 +202,7 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
             self._reception,
             self._calls,
             context,
-            reader,
+            batches_of(reader, marked=True),
             writer,
             producer=header.producer,
             sequence=header.sequence,

@@ -16,8 +16,8 @@ from typing import Any, Final
 import pyarrow.flight as fl
 
 from hub.errors import BadRequestError
-from hub.flight.answers import position_of_text
 from hub.flight.tables import SCHEMA
+from hub.position import position_of_text, raise_to
 from hub.query.asked import Asked
 from hub.query.guard import CATALOG
 from hub.query.scheduler import QueryClass
@@ -100,8 +100,7 @@ class Call(fl.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types
         if read not in _READS:
             raise BadRequestError(f"there is no {READ} {read!r}", hint=f"one of {', '.join(_READS)}")
         at_least = dict(session.position)
-        for log, lsn in position_of_text(options.get(AT_LEAST, "")).items():
-            at_least[log] = max(lsn, at_least.get(log, 0))
+        raise_to(at_least, position_of_text(options.get(AT_LEAST, "")))
         return Asked(
             sql=sql,
             parameters=parameters,

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.flight as fl
 
 from hub.errors import BadRequestError, LimitError, QueryError
+from hub.flight.puts import batches_of
 from hub.query.statements import Statement
 
 _PARAMETER_BYTES_MAX: Final = 1 << 20
@@ -65,10 +66,10 @@ def read_parameters(prepared: Prepared, rows: fl.MetadataRecordBatchReader) -> S
     """One set of parameters: by name where the statement has names, else by place. Raises BadRequestError."""
     found: list[pa.RecordBatch] = []
     size = 0
-    for chunk in rows:
-        if chunk.data is not None and chunk.data.num_rows:
-            found.append(chunk.data)
-            size += chunk.data.nbytes
+    for batch in batches_of(rows):
+        if batch.num_rows:
+            found.append(batch)
+            size += batch.nbytes
         if size > _PARAMETER_BYTES_MAX:
             raise LimitError(f"parameters may have {_PARAMETER_BYTES_MAX} bytes")
     if sum(batch.num_rows for batch in found) != 1:

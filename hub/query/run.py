@@ -6,18 +6,17 @@ Blocking; for a worker thread. Only `cancel` may be called from another one.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import duckdb
 import pyarrow as pa
 
 from hub.errors import HubError, LimitError, QueryError, UnavailableError
 from hub.query.deadlines import Deadlines
-from hub.query.statements import Statement, Statements, bound, kinds_of, schema_of
+from hub.query.statements import Statement, Statements, bound, schema_of
 from hub.store.store import Store
 from hub.store.views import SEGMENTS_MISSING
 
-_SCHEMAS_MAX: Final = 16  # Kept of one statement.
 _deadlines = Deadlines()
 
 
@@ -127,16 +126,10 @@ def describe(
     with closing(store.cursor()) as cursor:
         statement = statements.checked(cursor, sql)
         values = dict.fromkeys(statement.parameters) if parameters is None else bound(statement, parameters)
-        kinds = kinds_of(parameters)
-        if (known := statement.schemas.get(kinds)) is not None:
-            return known, statement
         try:
-            schema = schema_of(cursor.sql(statement.text, params=values or None))
+            return schema_of(cursor.sql(statement.text, params=values or None)), statement
         except (duckdb.Error, pa.ArrowException) as error:
             raise _translated(error, store.segments_folder) from error
-    if len(statement.schemas) < _SCHEMAS_MAX:
-        statement.schemas[kinds] = schema
-    return schema, statement
 
 
 def _translated(error: Exception, segments_folder: str) -> HubError:

@@ -4,8 +4,7 @@ the catalogue stays what it is."""
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
@@ -24,8 +23,6 @@ class Statement:
 
     text: str
     parameters: tuple[str, ...]
-    schemas: dict[tuple[object, ...] | None, pa.Schema] = field(default_factory=dict, compare=False)
-    """Of its answer, by the kinds of its parameters."""
 
 
 class Statements:
@@ -72,24 +69,13 @@ def bound(statement: Statement, parameters: Sequence[object] | Mapping[str, obje
 def schema_of(relation: duckdb.DuckDBPyRelation) -> pa.Schema:
     """Of the answer, which is not computed. DuckDB makes two columns of one name different in a limited relation."""
     kinds = [str(kind) for kind in relation.types]
-    if unknown := set(kinds) - _arrow_types.keys():
-        found = relation.limit(0).to_arrow_table().schema.types
-        _arrow_types.update((kind, found[kinds.index(kind)]) for kind in unknown)
-    return pa.schema([pa.field(name, _arrow_types[kind]) for name, kind in zip(relation.columns, kinds, strict=True)])
+    types = [_arrow_types.get(kind) for kind in kinds]
+    if any(one is None for one in types):
+        types = relation.limit(0).to_arrow_table().schema.types
+        if len(_arrow_types) < _KEPT_MAX:
+            _arrow_types.update(zip(kinds, types, strict=True))
+    return pa.schema(list(zip(relation.columns, types, strict=True)))
 
 
 _arrow_types: dict[str, pa.DataType] = {}
 """Arrow type of each DuckDB type that an answer had: to ask for it costs as much as a short query."""
-
-
-def kinds_of(values: Sequence[object] | Mapping[str, object] | None) -> tuple[object, ...] | None:
-    """What of parameters decides the types of an answer."""
-    if isinstance(values, Mapping):
-        return tuple((name, _kind(value)) for name, value in sorted(values.items()))
-    return None if values is None else tuple(map(_kind, values))
-
-
-def _kind(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return "int", max(value.bit_length(), 31) // 32
-    return value.as_tuple() if isinstance(value, Decimal) else type(value)

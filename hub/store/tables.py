@@ -37,10 +37,10 @@ MERGE_PRODUCERS: Final = (
 )
 
 
-# Parameters: after which lsn of log ops, of log ecc, how many.
+# Parameters: after which lsn of log ops, of log ecc, how many rows; an entry is always whole.
 CONTRACTS_AFTER: Final = (
     "select contract, log, lsn from hub.contracts where (log = 'ops' and lsn > $1) or (log = 'ecc' and lsn > $2) "
-    "order by log, lsn, version limit $3"
+    "qualify rank() over (order by log, lsn) <= $3 order by log, lsn"
 )
 
 
@@ -129,11 +129,11 @@ def hot_rows(contract: Contract) -> str:
 
 
 def rows_after(contract: Contract) -> str:
-    """Parameters: after which lsn, how many."""
+    """Parameters: after which lsn, how many rows; an entry is always whole."""
     columns = _quoted([column.name for column in contract.columns])
     return (
         f"select {columns}, {LSN} as lsn, '{contract.home}' as log from {table(contract)} "  # noqa: S608  # as above
-        f"where {LSN} > $1 order by {LSN}, rowid limit $2"
+        f"where {LSN} > $1 qualify rank() over (order by {LSN}) <= $2 order by {LSN}, rowid"
     )
 
 

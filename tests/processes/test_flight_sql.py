@@ -23,9 +23,11 @@ from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import Message
 
 from hub.client import HubClient
-from hub.flight.answers import POSITION_KEY, position_of_text
+from hub.flight.answers import POSITION_KEY
+from hub.position import position_of_text
 from hub.rpc.v1 import flight_pb2
 from hub.rpc.v1 import flight_sql_pb2 as pb
+from hub.rpc.v1.bulk_pb2 import BulkExchange
 from simulator.city.readings import readings, sensors
 from simulator.drill.processes import CityProcesses
 
@@ -493,6 +495,20 @@ def test_rows_of_a_registry_are_upserted(city: CityProcesses) -> None:
         assert ingest(connection, "residents", people(20_000, 10_000, "乙"), "append") == 10_000
         sql = "select name, count(*) from residents group by 1 order by 2"
         assert rows_of(connection, sql) == [("乙", 10_000), ("甲", 20_000)]
+
+
+def test_rows_that_break_off_are_not_taken(city: CityProcesses, client: HubClient) -> None:
+    """Method: a sender of ours ends in the middle, as pyarrow ends one that raises; sent again, all rows are taken."""
+    rows = pa.Table.from_batches(list(readings(1000, 7, sensors=sensors(100, 1), batch_rows=100)))
+    version = client.contract("readings").version
+    header = BulkExchange(producer="broken", sequence=1, data_set="readings", contract_version=version)
+    with fl.connect(uri(city, "ops")) as there:
+        writer, _ = there.do_put(fl.FlightDescriptor.for_command(packed(header)), rows.schema)
+        writer.write_batch(rows.to_batches()[0])
+        with pytest.raises(pa.ArrowInvalid, match="broke off"):
+            writer.close()
+    receipt = client.bulk("broken").send("readings", rows, sequence=1).result(60)
+    assert (receipt.rows, receipt.duplicate) == (1000, False)
 
 
 # --- A failover -------------------------------------------------------------------------------------------------------

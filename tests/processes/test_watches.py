@@ -68,6 +68,19 @@ def test_alerts_from_the_beginning_from_now_and_from_a_position(city: CityProces
     until(lambda: all(one.seen == ["a0003"] for one in [*now, *late]))
 
 
+def test_a_large_exchange_of_alerts_comes_whole(city: CityProcesses, client: HubClient) -> None:
+    """Method: one exchange of more alerts than are read at a time, and small ones around it."""
+    until(lambda: all("alerts" in client.contracts(centre=one) for one in CENTRES))
+    send(client, [alert(5000)])
+    watcher = Watcher(city, None, "ecc")
+    until(lambda: watcher.position is not None)
+    numbers = range(10_000, 35_000)
+    for part in ([9_999], numbers, [40_000]):
+        send(client, [alert(number) for number in part])
+    expected = [f"a{number:04}" for number in (9_999, *numbers, 40_000)]
+    until(lambda: watcher.seen == expected)
+
+
 def test_the_catalogue_is_watched(city: CityProcesses, client: HubClient) -> None:
     """Method: from the beginning all built-in contracts come, then a new one, and its second version."""
     stream = client.watch_contracts({}, centre="ecc")
