@@ -78,7 +78,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
             before = usage_of(processes)
             ratio, rows_per_s, same = _long_answers(processes, folder, parameters)
             points, right = asyncio.run(_points(processes.addresses, parameters))
-            adbc_points = _points_by_adbc(processes, parameters)
+            adbc_points, right_by_adbc = _points_by_adbc(processes, parameters)
             busy_points, right_too = asyncio.run(_points_under_load(processes, parameters))
             visible, found = asyncio.run(_visible(processes.addresses, parameters))
             after = usage_of(processes)
@@ -91,7 +91,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
         "interactive_under_load_ratio": metric("1", [np.percentile(busy_points, 99) / np.percentile(points, 99)]),
         "visible_at_standby_ms": metric("ms", visible, quote="p99"),
     }
-    verified = same and right and right_too and found
+    verified = same and right and right_by_adbc and right_too and found
     return Outcome(verified=verified, metrics=metrics | process_metrics(before, after))
 
 
@@ -185,10 +185,11 @@ async def _ticks(every_s: float, seconds: float) -> AsyncIterator[int]:
         yield number
 
 
-def _points_by_adbc(processes: CityProcesses, parameters: dict[str, Any]) -> list[float]:
+def _points_by_adbc(processes: CityProcesses, parameters: dict[str, Any]) -> tuple[list[float], bool]:
     """The same by the driver: execute and fetch, each client in a thread of its own."""
     uri = f"grpc://{processes.city.centres['ops'].flight}"
     latencies: list[float] = []
+    right: list[bool] = []
 
     def one(number: int) -> None:
         random = np.random.default_rng(number)
@@ -198,8 +199,9 @@ def _points_by_adbc(processes: CityProcesses, parameters: dict[str, Any]) -> lis
                 due_s = begun_s + turn / _ADBC_PER_S
                 time.sleep(max(0.0, due_s - time.perf_counter()))
                 asked_s = time.perf_counter()
-                cursor.execute(_POINT, (int(random.integers(1, parameters["keys"])),))
-                assert cursor.fetch_arrow_table().num_rows == 1
+                key = int(random.integers(1, parameters["keys"]))
+                cursor.execute(_POINT, (key,))
+                right.append(cursor.fetch_arrow_table()["sensor_id"].to_pylist() == [key])
                 latencies.append((time.perf_counter() - asked_s) * 1000)
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(parameters["clients"])]
@@ -207,7 +209,8 @@ def _points_by_adbc(processes: CityProcesses, parameters: dict[str, Any]) -> lis
         thread.start()
     for thread in threads:
         thread.join()
-    return latencies
+    asked = parameters["clients"] * int(parameters["seconds"] * _ADBC_PER_S)
+    return latencies, len(right) == asked and all(right)
 
 
 async def _points_under_load(processes: CityProcesses, parameters: dict[str, Any]) -> tuple[np.ndarray, bool]:

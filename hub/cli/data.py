@@ -25,6 +25,7 @@ from hub.cli.common import (
     out,
     print_json,
 )
+from hub.client.calls import Reading
 from hub.errors import BadRequestError, ConfigurationError
 from hub.ingest.convert import read_mapping
 from hub.ingest.exchange import Receipt
@@ -130,7 +131,7 @@ def query(
         raise ConfigurationError("give a statement, or a named query with --name")
     topology = city_of(city)
     parameters = dict(_setting(one) for one in settings)
-    how: dict[str, Any] = {
+    how: Reading = {
         "centre": check_centre(topology, centre),
         "at_least": _position(at_least),
         "strong": read is Read.STRONG,

@@ -6,13 +6,13 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import pyarrow as pa
 
 from hub.catalogue.contract import Contract
 from hub.client.bulk import AsyncBulk, Rows
-from hub.client.calls import AsyncHubClient, AsyncQuery, verify_log
+from hub.client.calls import AsyncHubClient, AsyncQuery, Reading, verify_log
 from hub.client.producer import AsyncProducer
 from hub.errors import HubError
 from hub.ingest.exchange import Receipt
@@ -227,53 +227,14 @@ class HubClient:
         return dict(self._client.position)
 
     def query(
-        self,
-        sql: str,
-        parameters: Sequence[object] | Mapping[str, object] = (),
-        *,
-        centre: str | None = None,
-        at_least: Mapping[str, int] | None = None,
-        strong: bool = False,
-        rows_max: int = 0,
-        time_s_max: float = 0.0,
-        query_class: str = "",
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), **how: Unpack[Reading]
     ) -> QueryResult:
-        asking = self._client.query(
-            sql,
-            parameters,
-            centre=centre,
-            at_least=at_least,
-            strong=strong,
-            rows_max=rows_max,
-            time_s_max=time_s_max,
-            query_class=query_class,
-        )
-        return QueryResult(self._thread, self._thread.run(asking))
+        return QueryResult(self._thread, self._thread.run(self._client.query(sql, parameters, **how)))
 
     def query_named(
-        self,
-        name: str,
-        parameters: Mapping[str, object] | None = None,
-        *,
-        version: int = 0,
-        centre: str | None = None,
-        at_least: Mapping[str, int] | None = None,
-        strong: bool = False,
-        rows_max: int = 0,
-        time_s_max: float = 0.0,
-        query_class: str = "",
+        self, name: str, parameters: Mapping[str, object] | None = None, *, version: int = 0, **how: Unpack[Reading]
     ) -> QueryResult:
-        asking = self._client.query_named(
-            name,
-            parameters,
-            version=version,
-            centre=centre,
-            at_least=at_least,
-            strong=strong,
-            rows_max=rows_max,
-            time_s_max=time_s_max,
-            query_class=query_class,
-        )
+        asking = self._client.query_named(name, parameters, version=version, **how)
         return QueryResult(self._thread, self._thread.run(asking))
 
     def named_queries(self, *, centre: str | None = None) -> list[NamedQuery]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import fields
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypedDict, TypeVar, Unpack
 from uuid import uuid4
 
 import grpc
@@ -18,6 +18,7 @@ from hub.client.producer import AsyncProducer
 from hub.client.roles import RoleCalls
 from hub.client.watch import watch_alerts, watch_contracts
 from hub.errors import ConfigurationError, HubError, NotLeaderError, UnavailableError, UnknownDataSetError
+from hub.position import raise_to
 from hub.query.named import NamedQuery, QueryParameter
 from hub.query.scheduler import QueryFacts
 from hub.rpc.v1 import alert_pb2, catalogue_pb2, operations_pb2, query_pb2
@@ -51,6 +52,22 @@ _OPTIONS: Final = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+
+
+class Reading(TypedDict, total=False):
+    """How to read, of any query.
+
+    `at_least` waits until that position is applied at the centre. `strong` sees all that was acknowledged before the
+    call, or raises UnavailableError with the reason. Without `centre`, the other centre is asked when one cannot
+    answer. Zero and an empty `query_class` stand for what the centre has configured.
+    """
+
+    centre: str | None
+    at_least: Mapping[str, int] | None
+    strong: bool
+    rows_max: int
+    time_s_max: float
+    query_class: str
 
 
 class AsyncQuery:
@@ -195,44 +212,21 @@ class AsyncHubClient:
         )
 
     async def query(
-        self,
-        sql: str,
-        parameters: Sequence[object] | Mapping[str, object] = (),
-        *,
-        centre: str | None = None,
-        at_least: Mapping[str, int] | None = None,
-        strong: bool = False,
-        rows_max: int = 0,
-        time_s_max: float = 0.0,
-        query_class: str = "",
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), **how: Unpack[Reading]
     ) -> AsyncQuery:
-        """Runs one read-only statement; `parameters` for its `?` by place, for its `$name` by name. `at_least` waits
-        until that position is applied at the centre. `strong` sees all that was acknowledged before the call, or raises
-        UnavailableError with the reason.
-
-        Without `centre`, the other centre is asked when one cannot answer. OverloadedError says when to come back.
-        """
-        request = _query_request(parameters, at_least, strong, rows_max, time_s_max, query_class)
+        """Runs one read-only statement; `parameters` for its `?` by place, for its `$name` by name. Raises HubError:
+        OverloadedError says when to come back."""
+        request = _query_request(parameters, how)
         request.sql = sql
-        return await self._ask(request, centre)
+        return await self._ask(request, how.get("centre"))
 
     async def query_named(
-        self,
-        name: str,
-        parameters: Mapping[str, object] | None = None,
-        *,
-        version: int = 0,
-        centre: str | None = None,
-        at_least: Mapping[str, int] | None = None,
-        strong: bool = False,
-        rows_max: int = 0,
-        time_s_max: float = 0.0,
-        query_class: str = "",
+        self, name: str, parameters: Mapping[str, object] | None = None, *, version: int = 0, **how: Unpack[Reading]
     ) -> AsyncQuery:
-        """Runs a named query; version 0 stands for the newest. The rest as `query`."""
-        request = _query_request(parameters or {}, at_least, strong, rows_max, time_s_max, query_class)
+        """Runs a named query; version 0 stands for the newest."""
+        request = _query_request(parameters or {}, how)
         request.name, request.version = name, version
-        return await self._ask(request, centre)
+        return await self._ask(request, how.get("centre"))
 
     async def named_queries(self, *, centre: str | None = None) -> list[NamedQuery]:
         """Every version of the named queries."""
@@ -276,19 +270,19 @@ class AsyncHubClient:
 
     async def _ask(self, request: query_pb2.QueryRequest, centre: str | None) -> AsyncQuery:
         if self._session:
-            for log, lsn in self.position.items():
-                request.at_least.applied[log] = max(lsn, request.at_least.applied.get(log, 0))
+            at_least = dict(request.at_least.applied)
+            raise_to(at_least, self.position)
+            request.at_least.applied.update(at_least)
 
         async def ask(name: str) -> AsyncQuery:
             return await AsyncQuery(self._queries(name).Query(request), name).start()
 
         answer = await self._at_either(centre, ask)
-        for log, lsn in answer.position.items():
-            self._saw(log, lsn)
+        raise_to(self.position, answer.position)
         return answer
 
     def _saw(self, log: str, lsn: int) -> None:
-        self.position[log] = max(lsn, self.position.get(log, 0))
+        raise_to(self.position, {log: lsn})
 
     async def _at_either(self, centre: str | None, call: Callable[[str], Awaitable[Result]]) -> Result:
         """Asks `centre`, or, when none is named, each in turn until one can answer: first the one that did last."""
@@ -413,23 +407,16 @@ async def verify_log(client: AsyncHubClient, log: str) -> tuple[int, dict[str, l
     return lsn, dict(zip(client.centres, found, strict=True))
 
 
-def _query_request(
-    parameters: Sequence[object] | Mapping[str, object],
-    at_least: Mapping[str, int] | None,
-    strong: bool,
-    rows_max: int,
-    time_s_max: float,
-    query_class: str,
-) -> query_pb2.QueryRequest:
+def _query_request(parameters: Sequence[object] | Mapping[str, object], how: Reading) -> query_pb2.QueryRequest:
     by_name = parameters if isinstance(parameters, Mapping) else {}
     return query_pb2.QueryRequest(
         parameters=[] if isinstance(parameters, Mapping) else [value_to_pb(one) for one in parameters],
         named_parameters={name: value_to_pb(one) for name, one in by_name.items()},
-        at_least=Position(applied=dict(at_least or {})),
-        rows_max=rows_max,
-        time_ms_max=int(time_s_max * 1000),
-        strong=strong,
-        query_class=query_class,
+        at_least=Position(applied=dict(how.get("at_least") or {})),
+        rows_max=how.get("rows_max", 0),
+        time_ms_max=int(how.get("time_s_max", 0.0) * 1000),
+        strong=how.get("strong", False),
+        query_class=how.get("query_class", ""),
     )
 
 

@@ -8,7 +8,7 @@ client says so, with a contract that its columns make.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -43,7 +43,7 @@ class Ingests:
         loop: Loop,
         *,
         contracts: Callable[[], Mapping[str, Contract]],
-        create: Callable[[Contract], Any],
+        create: Callable[[Contract], Coroutine[Any, Any, Any]],
         flight_address: Callable[[str], str],
     ) -> None:
         self._reception = reception

@@ -8,7 +8,7 @@ makes.
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.flight as fl
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import DecodeError, Message
 
+from hub.catalogue.contract import Contract
 from hub.errors import BadRequestError, ConfigurationError, QueryError
 from hub.flight import info, tables
 from hub.flight.actions import ACTIONS, Actions
@@ -71,9 +72,9 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
         reception: Reception,
         desk: QueryDesk,
         *,
-        contracts: Callable[[], Any],
+        contracts: Callable[[], Mapping[str, Contract]],
         applied: Callable[[], dict[str, int]],
-        create: Callable[[Any], Any],
+        create: Callable[[Contract], Coroutine[Any, Any, Any]],
         flight_address: Callable[[str], str],
     ) -> None:
         """`create` puts a contract in force through its log; `flight_address` is that of a centre by its gRPC one."""
