@@ -71,7 +71,8 @@ def test_alerts_from_the_beginning_from_now_and_from_a_position(city: CityProces
 def test_a_large_exchange_of_alerts_comes_whole(city: CityProcesses, client: HubClient) -> None:
     """Method: one exchange of more alerts than are read at a time, and small ones around it."""
     until(lambda: all("alerts" in client.contracts(centre=one) for one in CENTRES))
-    send(client, [alert(5000)])
+    position = send(client, [alert(5000)])
+    client.query("select 1", centre="ecc", at_least=position).table()
     watcher = Watcher(city, None, "ecc")
     until(lambda: watcher.position is not None)
     numbers = range(10_000, 35_000)
