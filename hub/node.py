@@ -552,14 +552,19 @@ class Node:
 
     async def _put_builtin_contracts_in_force(self) -> None:
         """Once the pair can write, by the centre that leads; one that was changed by hand since is left alone."""
-        for contract in builtin_contracts().values():
+        async with asyncio.TaskGroup() as tasks:
+            for contract in builtin_contracts().values():
+                if contract.home != _HOME_EACH:
+                    tasks.create_task(self._put_in_force(contract))
+
+    async def _put_in_force(self, contract: Contract) -> None:
+        existing = self._store.contracts().get(contract.name)
+        while existing is None or existing.version < contract.version:
+            try:
+                await self.change(contract)
+            except (UnavailableError, NotLeaderError):
+                await asyncio.sleep(_CONTRACTS_RETRY_S)
+            except HubError as error:
+                self._logger.warning("contract not put in force", data_set=contract.name, error=str(error))
+                break
             existing = self._store.contracts().get(contract.name)
-            while contract.home != _HOME_EACH and (existing is None or existing.version < contract.version):
-                try:
-                    await self.change(contract)
-                except (UnavailableError, NotLeaderError):
-                    await asyncio.sleep(_CONTRACTS_RETRY_S)
-                except HubError as error:
-                    self._logger.warning("contract not put in force", data_set=contract.name, error=str(error))
-                    break
-                existing = self._store.contracts().get(contract.name)

@@ -5,9 +5,10 @@
 | name, home, kind, key, time_column, watched | nothing else |
 | an existing column: name, type, order | nothing else |
 | an existing column: required | no longer required |
-| an existing column: title, unit, domain, sensitivity | anything; a domain holds for new rows only |
+| an existing column: all else that it says | anything; a domain holds for new rows only |
 | new columns | at the end, not required |
-| title, description, agency, clustering, retention_days | anything; clustering holds for new segments only |
+| title, description, agency, systems, retention_days, publication | anything |
+| clustering, place, order | anything; for new segments, for new rows only |
 | version | one more, if anything differs |
 """
 

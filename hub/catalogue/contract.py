@@ -84,17 +84,55 @@ class Title(_Model):
     en: str = Field(min_length=1)
 
 
+class Code(StrEnum):
+    """Codes with check digits; `hub.ingest.codes` knows their rules."""
+
+    RESIDENT_ID = "resident_id"
+    CREDIT_CODE = "credit_code"
+    BUILDING_CODE = "building_code"
+
+
 class Domain(_Model):
-    """Values a column may take; every given limit must hold. `min` and `max` are inclusive, in the column's unit."""
+    """Values a column may take; every given limit must hold. `min` and `max` are inclusive, in the column's unit;
+    `earliest` and `latest` are for dates and timestamps, inclusive, in ISO form."""
 
     min: float | None = None
     max: float | None = None
     values: tuple[str | int, ...] | None = None
     pattern: str | None = None
     length_max: int | None = Field(default=None, gt=0)
+    code: Code | None = None
+    earliest: str | None = None
+    latest: str | None = None
+
+
+class Reference(_Model):
+    """A link: the column holds values of another data set's column. Rows whose value is not known there (yet) are
+    accepted, and count against the data set's quality; with `enforced` the loader refuses them."""
+
+    data_set: Name
+    column: Name
+    enforced: bool = False
+
+
+class Publication(_Model):
+    """A data set that is opened to the public, and how.
+
+    Columns go out by their sensitivity: open ones as they are, internal ones not at all, personal ones only if they are
+    among `generalise`, secret ones never. `generalise`: column → `year`, `month`, `decade`, `first:N` characters, or
+    `round:STEP`. Every combination of the values of `quasi_identifiers`, as they go out, occurs in at least `k` rows:
+    those that do not are left out, and counted.
+    """
+
+    quasi_identifiers: tuple[Name, ...] = ()
+    k: int = Field(default=5, ge=2)
+    generalise: dict[Name, str] = Field(default_factory=dict)
+    licence: str = "CC-BY-4.0"
 
 
 class Column(_Model):
+    """`standard` names the data element of the standard that the column follows, where one is known."""
+
     name: Name
     type: str
     unit: str = ""
@@ -102,6 +140,8 @@ class Column(_Model):
     domain: Domain | None = None
     sensitivity: Sensitivity = Sensitivity.INTERNAL
     title: Title
+    standard: str = ""
+    reference: Reference | None = None
 
     @model_validator(mode="after")
     def _known_type(self) -> Self:
@@ -126,6 +166,10 @@ class Contract(_Model):
     event data set are sorted by its `clustering` columns; none leaves rows as they come. Segments whose newest
     `time_column` is older than `retention_days` are dropped; None keeps all. Whoever follows a `watched` event data set
     can go on from any position: its rows come in small exchanges, and are not sealed into segments.
+
+    `systems` are the city's systems that the data set serves (S1 to S20). `place` names its columns of longitude and
+    latitude: rows outside of the city are refused. `order` names pairs of columns of which the first is never later
+    than the second. A `publication` makes it open data.
     """
 
     name: Name
@@ -138,6 +182,10 @@ class Contract(_Model):
     clustering: tuple[Name, ...] = ()
     retention_days: int | None = Field(default=None, gt=0)
     watched: bool = False
+    systems: tuple[str, ...] = ()
+    place: tuple[Name, Name] | None = None
+    order: tuple[tuple[Name, Name], ...] = ()
+    publication: Publication | None = None
     title: Title
     description: str = ""
     columns: tuple[Column, ...] = Field(min_length=1)
@@ -161,6 +209,22 @@ class Contract(_Model):
         for name in self.clustering:
             if name not in names:
                 raise ValueError(f"clustering column {name!r} does not exist")
+        return self
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> Self:
+        names = {column.name for column in self.columns}
+        opened = (*self.publication.quasi_identifiers, *self.publication.generalise) if self.publication else ()
+        for part, wanted in (("place", self.place or ()), ("publication", opened)):
+            if unknown := [name for name in wanted if name not in names]:
+                raise ValueError(f"{part}: column {unknown[0]!r} does not exist")
+        for name in self.place or ():
+            if self.column(name).type != "float64":
+                raise ValueError(f"place: column {name!r} is no float64")
+        for first, second in self.order:
+            kinds = {self.column(name).type for name in (first, second) if name in names}
+            if not {first, second} <= names or len(kinds) != 1 or not kinds <= {"date", "timestamp", "timestamp_us"}:
+                raise ValueError(f"order: {first!r} and {second!r} are no two columns of one type of time")
         return self
 
     @model_validator(mode="after")

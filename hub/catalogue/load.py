@@ -2,9 +2,12 @@
 
     contracts/water.toml, ...  →  parse_contract  →  Contract  →  contract_to_json  →  log entry, gRPC
 
-A file holds `[[contract]]` tables, one file a source unit. Beyond what `Contract` itself asks, a domain must fit its
-column: limits for numbers, a pattern (RE2) and a length for strings, values of the column's type. Whatever is wrong
-is a ContractError that names the file, the data set and the field.
+A file holds `[[contract]]` tables, one file a source unit. A column may name a data element of `elements.toml`, whose
+type, unit, domain, sensitivity and titles it then has, unless it says otherwise itself: `{ element = "lon" }`.
+
+Beyond what `Contract` itself asks, a domain must fit its column: limits for numbers and moments, a pattern (RE2), a
+length and a code for strings, values of the column's type. Whatever is wrong is a ContractError that names the file,
+the data set and the field.
 """
 
 import math
@@ -20,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from hub.catalogue.contract import Column, Contract
+from hub.catalogue.contract import Column, Contract, Title
 from hub.errors import ContractError
 
 _INT_BITS: Final = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
@@ -103,6 +106,19 @@ def _read(source: Traversable) -> Iterator[Contract]:
         yield _contract(table, source.name)
 
 
+@cache
+def elements() -> dict[str, dict[str, Any]]:
+    """What columns of one meaning have in common, by name of the data element, as columns of a contract have it."""
+    return tomllib.loads(files("hub.catalogue").joinpath("elements.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def agencies() -> dict[str, Title]:
+    """Titles of the units that own data sets, by name: the 29 that feed the hub, and the hub itself."""
+    text = files("hub.catalogue").joinpath("agencies.toml").read_text(encoding="utf-8")
+    return {name: Title.model_validate(title) for name, title in tomllib.loads(text).items()}
+
+
 def _tables(text: str, origin: str) -> list[dict[str, Any]]:
     try:
         content = tomllib.loads(text)
@@ -117,12 +133,30 @@ def _tables(text: str, origin: str) -> list[dict[str, Any]]:
 
 
 def _contract(table: Mapping[str, Any], origin: str) -> Contract:
+    table = _with_elements(table, origin)
     try:
         contract = Contract.model_validate(table)
     except ValidationError as error:
         raise ContractError(_explain(error, table, origin)) from error
     _check_domains(contract, origin)
     return contract
+
+
+def _with_elements(table: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
+    """The table with every column in full. Raises ContractError for an element that does not exist."""
+    columns = table.get("columns")
+    if not isinstance(columns, list):
+        return table
+    full: list[Any] = []
+    for column in columns:
+        if isinstance(column, dict) and (name := column.get("element")) is not None:
+            if name not in elements():
+                raise ContractError(f"{origin}: data set {table.get('name')}: there is no data element {name!r}")
+            own = {key: value for key, value in column.items() if key != "element"}
+            full.append({"name": name, **elements()[name], **own})
+        else:
+            full.append(column)
+    return {**table, "columns": full}
 
 
 def _explain(error: ValidationError, table: Mapping[str, Any] | None, origin: str) -> str:
@@ -166,8 +200,10 @@ def _domain_fault(column: Column) -> str:
     if domain is None:
         return ""
     text = column.type == "string"
-    if not text and (domain.pattern is not None or domain.length_max is not None):
-        return f"a pattern or length_max is for strings, not for {column.type}"
+    if not text and (domain.pattern is not None or domain.length_max is not None or domain.code is not None):
+        return f"a pattern, length_max or code is for strings, not for {column.type}"
+    if fault := _moments_fault(column, domain.earliest, domain.latest):
+        return fault
     if fault := _limits_fault(column, domain.min, domain.max):
         return fault
     if domain.values is not None and (not domain.values or not _values_fit(column, domain.values)):
@@ -194,6 +230,19 @@ def _limits_fault(column: Column, low: float | None, high: float | None) -> str:
         for limit in limits:
             if not -(2 ** (bits - 1)) <= limit < 2 ** (bits - 1):
                 return f"{limit:g} is outside {column.type}"
+    return ""
+
+
+def _moments_fault(column: Column, earliest: str | None, latest: str | None) -> str:
+    moments = [moment for moment in (earliest, latest) if moment is not None]
+    if moments and column.type not in ("date", "timestamp", "timestamp_us"):
+        return f"earliest and latest are for dates and timestamps, not for {column.type}"
+    try:
+        pa.array(moments).cast(column.arrow) if moments else None
+    except pa.ArrowInvalid as error:
+        return f"earliest and latest: {error}"
+    if earliest is not None and latest is not None and earliest > latest:
+        return f"earliest {earliest} is after latest {latest}"
     return ""
 
 

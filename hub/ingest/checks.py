@@ -4,8 +4,10 @@
 
 `check` refuses, row by row: a null in a required column; NaN and the infinities in any column of floats (neither is
 taken for a null: the sender says null); a day outside the years 1 to 9999, which no reader of the store could show;
-whatever the column's domain forbids. A `pattern` (RE2) must match the whole text, `length_max` counts characters,
-`min` and `max` are rounded to the column's own type before they are compared.
+whatever the column's domain forbids; a moment before the one that it cannot precede. A place outside of the city whose
+longitude and latitude seem to be exchanged says so. A `pattern` (RE2) must match the whole text, `length_max` counts
+characters, `min` and `max` are rounded to the column's own type before they are compared, `code` is one with check
+digits (`codes`).
 
 Columns are judged whole, by their extremes where that is enough. Only rows that fail cost Python a step each.
 """
@@ -23,6 +25,7 @@ import pyarrow.compute as pc
 
 from hub.catalogue.contract import Column, Contract
 from hub.errors import ExchangeError
+from hub.ingest.codes import PROBLEMS, wrong_codes
 
 CONTENT_CHARACTERS_MAX: Final = 65_536
 _VALUE_CHARACTERS_MAX: Final = 80
@@ -91,6 +94,10 @@ def check(contract: Contract, rows: pa.RecordBatch, *, key_only: bool = False) -
         for column, values in zip(columns, rows.columns, strict=True)
         for fault in _faults(column, values, in_key=column.name in contract.key)
     ]
+    if not key_only:
+        faults += _order_faults(contract, rows)
+        if faults and contract.place is not None:
+            faults += _exchanged_faults(contract, rows)
     return _split(rows, faults) if faults else Checked(accepted=rows, rejected=())
 
 
@@ -166,6 +173,15 @@ def _calendar_faults(column: Column, values: pa.Array) -> Iterator[_Fault]:
     if low < first or high > last:
         bad = pc.or_(pc.less(counts, _scalar(first, counts.type)), pc.greater(counts, _scalar(last, counts.type)))
         yield from _fault(column, values, bad, "is outside the years 1 to 9999")
+    domain = column.domain
+    if domain is not None and domain.earliest is not None:
+        limit = _moment(domain.earliest, values.type)
+        if low < limit:
+            yield from _fault(column, values, pc.less(counts, limit), f"is before {domain.earliest}")
+    if domain is not None and domain.latest is not None:
+        limit = _moment(domain.latest, values.type)
+        if high > limit:
+            yield from _fault(column, values, pc.greater(counts, limit), f"is after {domain.latest}")
 
 
 def _number_faults(column: Column, values: pa.Array) -> Iterator[_Fault]:
@@ -196,12 +212,38 @@ def _text_faults(column: Column, values: pa.Array) -> Iterator[_Fault]:
     assert domain is not None
     if domain.values is not None:
         yield from _foreign_faults(column, values, domain.values)
+    if domain.code is not None:
+        wrong = wrong_codes(domain.code, values)
+        if wrong.any():
+            yield _Fault(column=column.name, values=values, bad=pa.array(wrong), problem=PROBLEMS[domain.code])
     if domain.pattern is not None:
         bad = pc.invert(pc.match_substring_regex(values, whole_pattern(domain.pattern)))
         yield from _fault(column, values, bad, f"does not match {domain.pattern}")
     if domain.length_max is not None:
         bad = pc.greater(pc.utf8_length(values), domain.length_max)
         yield from _fault(column, values, bad, f"is longer than {domain.length_max} characters")
+
+
+def _order_faults(contract: Contract, rows: pa.RecordBatch) -> Iterator[_Fault]:
+    for first, second in contract.order:
+        bad = pc.greater(rows[first], rows[second])
+        yield from _fault(contract.column(second), rows[second], bad, f"is before {first}")
+
+
+def _exchanged_faults(contract: Contract, rows: pa.RecordBatch) -> Iterator[_Fault]:
+    """Rows whose longitude would do as a latitude, and whose latitude as a longitude, each being wrong where it is."""
+    assert contract.place is not None
+    lon, lat = (contract.column(name) for name in contract.place)
+    exchanged = pc.and_(_foreign_place(lon, rows[lon.name]), _foreign_place(lat, rows[lat.name]))
+    fits = pc.or_(_foreign_place(lat, rows[lon.name]), _foreign_place(lon, rows[lat.name]))
+    yield from _fault(lat, rows[lat.name], pc.and_not(exchanged, fits), f"and {lon.name} seem to be exchanged")
+
+
+def _foreign_place(column: Column, values: pa.Array) -> pa.BooleanArray:
+    domain = column.domain
+    low = domain.min if domain is not None and domain.min is not None else -math.inf
+    high = domain.max if domain is not None and domain.max is not None else math.inf
+    return pc.or_(pc.less(values, low), pc.greater(values, high))
 
 
 def whole_pattern(pattern: str) -> str:
@@ -235,6 +277,13 @@ def _limit(limit: float, kind: pa.DataType, to_int: Callable[[float], int]) -> f
 
 def _scalar(value: float, kind: pa.DataType) -> pa.Scalar:
     return pa.scalar(value, kind)
+
+
+@lru_cache(maxsize=1_024)
+def _moment(text: str, kind: pa.DataType) -> int:
+    """A moment in ISO form as the number that a column of this type has for it."""
+    value: int = pa.array([text]).cast(kind).view(pa.int32() if pa.types.is_date(kind) else pa.int64())[0].as_py()
+    return value
 
 
 @lru_cache(maxsize=1_024)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from hub.catalogue.contract import Contract, Kind
 from hub.errors import ContractError, ExchangeError, HubError, LimitError, UnknownDataSetError
@@ -33,6 +33,7 @@ LEDGER_SCHEMA: Final = pa.schema(
         ("rows", pa.int32()),
         ("rows_rejected", pa.int32()),
         ("received_at", pa.timestamp("ms")),
+        ("checksum", pa.uint64()),
     ]
 )
 QUARANTINE_SCHEMA: Final = pa.schema(
@@ -260,9 +261,17 @@ def _ledger(accepted: list[Accepted], received_at: datetime) -> pa.RecordBatch:
         [item.rows for item in accepted],
         [item.rows_rejected for item in accepted],
         [received_at] * len(accepted),
+        [_checksum(item.exchange) for item in accepted],
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, LEDGER_SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=LEDGER_SCHEMA)
+
+
+def _checksum(exchange: Exchange) -> int:
+    """XXH3-64 of what was sent: the payload, or the ids of the segments it became, which are checksums themselves."""
+    if exchange.segments is None:
+        return xxh3_64_intdigest(exchange.payload)
+    return xxh3_64_intdigest("".join(one.id for one in exchange.segments).encode())
 
 
 def _system_section(data_set: str, rows: pa.RecordBatch) -> Section:

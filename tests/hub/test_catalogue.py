@@ -75,7 +75,7 @@ def test_contracts_come_from_every_directory(tmp_path: Path) -> None:
         ('kind = "event"', 'kind = "event"\ncolour = "blue"', "data set levels: colour is not known"),
         ('key = ["station"]', 'key = ["level"]', "key column 'level' must be required"),
         ('unit = "m"', "domain = { min = 5, max = 2 }", "column level, domain: min 5 is above max 2"),
-        ('unit = "m"', 'domain = { pattern = "a" }', "a pattern or length_max is for strings, not for float32"),
+        ('unit = "m"', 'domain = { pattern = "a" }', "a pattern, length_max or code is for strings, not for float32"),
         ("required = true", 'required = true, domain = { pattern = "(?=a)" }', "column station, domain: pattern"),
         ("required = true", "required = true, domain = { values = [1] }", r"values \[1\] are no list of string"),
         ("required = true", "required = true, domain = { min = 1 }", "min and max are for numbers, not for string"),
