@@ -28,7 +28,7 @@ _PHASES: Final = 1_440  # Times of day are told apart to the minute.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
+class Kind:
     """What a sensor measures: mean, daily swing, noise and rounding step, in `unit`."""
 
     name: str
@@ -51,13 +51,13 @@ class _District:
     north: float
 
 
-_KINDS: Final = (
-    _Kind(name="water_level", unit="m", base=2.4, swing=0.8, noise=0.03, step=0.01),
-    _Kind(name="rainfall", unit="mm/h", base=1.5, swing=1.0, noise=0.4, step=0.2),
-    _Kind(name="pm2_5", unit="µg/m³", base=35.0, swing=12.0, noise=4.0, step=1.0),
-    _Kind(name="noise", unit="dB(A)", base=58.0, swing=9.0, noise=2.5, step=0.1),
-    _Kind(name="temperature", unit="°C", base=24.0, swing=4.0, noise=0.3, step=0.1),
-    _Kind(name="gas", unit="%LEL", base=2.0, swing=0.5, noise=0.3, step=0.1),
+KINDS: Final = (
+    Kind(name="water_level", unit="m", base=2.4, swing=0.8, noise=0.03, step=0.01),
+    Kind(name="rainfall", unit="mm/h", base=1.5, swing=1.0, noise=0.4, step=0.2),
+    Kind(name="pm2_5", unit="µg/m³", base=35.0, swing=12.0, noise=4.0, step=1.0),
+    Kind(name="noise", unit="dB(A)", base=58.0, swing=9.0, noise=2.5, step=0.1),
+    Kind(name="temperature", unit="°C", base=24.0, swing=4.0, noise=0.3, step=0.1),
+    Kind(name="gas", unit="%LEL", base=2.0, swing=0.5, noise=0.3, step=0.1),
 )
 # Dapeng has no division code of its own: its buildings carry Longgang's.
 _DISTRICTS: Final = (
@@ -81,13 +81,13 @@ _STRUCTURE_SHARES: Final = (0.7, 0.08, 0.22)
 def sensors(count: int, seed: int) -> pa.RecordBatch:
     """`count` rows of data set `sensors`, numbered from 1, kinds and districts mixed."""
     random = np.random.default_rng((seed, 1))
-    kind = random.integers(0, len(_KINDS), count)
+    kind = random.integers(0, len(KINDS), count)
     district, lon, lat = _places(random, count)
     installed = np.datetime64("2012-01-01") + random.integers(0, 5 * 365, count)
     columns = [
         np.arange(1, count + 1, dtype=np.int32),
-        _pick([one.name for one in _KINDS], kind),
-        _pick([one.unit for one in _KINDS], kind),
+        _pick([one.name for one in KINDS], kind),
+        _pick([one.unit for one in KINDS], kind),
         lon,
         lat,
         _pick([one.name for one in _DISTRICTS], district),
@@ -141,7 +141,7 @@ class _Instruments:
     def __init__(self, sensors: pa.RecordBatch, seed: int) -> None:
         random = np.random.default_rng((seed, 2))
         count = sensors.num_rows
-        facts = {one.name: (one.base, one.swing, one.noise, one.step) for one in _KINDS}
+        facts = {one.name: (one.base, one.swing, one.noise, one.step) for one in KINDS}
         base, swing, noise, step = np.array([facts[kind] for kind in sensors["kind"].to_pylist()], np.float32).T
         self._ids = sensors["sensor_id"].to_numpy()
         self._base = base * random.uniform(0.8, 1.2, count).astype(np.float32)
