@@ -71,7 +71,7 @@ def contents(city: City) -> Iterator[tuple[str, pa.RecordBatch]]:
 
 
 def day_of(city: City, feed: Feed, day: int) -> Iterator[pa.RecordBatch]:
-    total = feed.exchanges_of(city) * feed.rows
+    total = feed.rows_of(city, day)
     for first in range(0, total, CHUNK_ROWS):
         yield feed.batch(city, day, first, min(first + CHUNK_ROWS, total))
 

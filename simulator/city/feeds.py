@@ -83,12 +83,14 @@ Make = Callable[[Day], Columns | pa.RecordBatch]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """`exchanges` are those of a day at scale 1, each of `rows` rows."""
+    """`exchanges` are those of a day at scale 1, each of `rows` rows. The city's history has a day of them, of
+    `history_rows` rows at least, so that the smallest city has something to show."""
 
     data_set: str
     exchanges: int
     rows: int
     make: Make
+    history_rows: int = 0
 
     @property
     def contract(self) -> Contract:
@@ -97,9 +99,13 @@ class Feed:
     def exchanges_of(self, city: City) -> int:
         return city.count(self.exchanges)
 
+    def rows_of(self, city: City, day: int) -> int:
+        """How many rows there are on a day; day 0 is the history's."""
+        return max(self.exchanges_of(city) * self.rows, self.history_rows if day == 0 else 0)
+
     def batch(self, city: City, day: int, first: int, end: int) -> pa.RecordBatch:
         """The rows from `first` to before `end` of a day."""
-        part = Day(city, self.data_set, day, np.arange(first, end), self.exchanges_of(city) * self.rows)
+        part = Day(city, self.data_set, day, np.arange(first, end), self.rows_of(city, day))
         made = self.make(part)
         return made if isinstance(made, pa.RecordBatch) else batch(self.data_set, made)
 
@@ -552,8 +558,8 @@ def _cells_in_use(city: City) -> pa.Array:
     return names.filter(pc.is_in(names, value_set=city.building_grids.unique()))
 
 
-def _feed(data_set: str, exchanges: int, rows: int, make: Make) -> Feed:
-    return Feed(data_set=data_set, exchanges=exchanges, rows=rows, make=make)
+def _feed(data_set: str, exchanges: int, rows: int, make: Make, history_rows: int = 0) -> Feed:
+    return Feed(data_set=data_set, exchanges=exchanges, rows=rows, make=make, history_rows=history_rows)
 
 
 FEEDS: Final = (
@@ -565,16 +571,16 @@ FEEDS: Final = (
     _feed("gas_use", 288_000, 2, _volume(2.5)),
     _feed("water_use", 288_000, 2, _volume(12)),
     _feed("internet_reports", 200_000, 1, _internet),
-    _feed("water_levels", 144_000, 1, _water_levels),
+    _feed("water_levels", 144_000, 1, _water_levels, 3_744),
     _feed("venue_visits", 76_800, 1, _venue_visits),
     _feed("emissions", 72_000, 2, _emissions),
     _feed("residents", 70_000, 1, _residents),
     _feed("insured_people", 70_000, 1, _insured),
     _feed("train_runs", 60_000, 1, _trains),
     _feed("city_cases", 60_000, 1, _city_cases),
-    _feed("metro_passages", 57_600, 1, _metro),
-    _feed("rainfall", 57_600, 1, _rainfall),
-    _feed("hidden_dangers", 40_000, 1, _hidden_dangers),
+    _feed("metro_passages", 57_600, 1, _metro, 2_880),
+    _feed("rainfall", 57_600, 1, _rainfall, 5_760),
+    _feed("hidden_dangers", 40_000, 1, _hidden_dangers, 400),
     _feed("police_calls", 30_000, 1, _police_calls),
     _feed("legal_persons", 30_000, 1, _legal_persons),
     _feed("enterprise_output", 30_000, 2, _output),
@@ -587,15 +593,15 @@ FEEDS: Final = (
     _feed("crossings", 8_640, 2, _crossings),
     _feed("weather_observations", 4_800, 1, _weather),
     _feed("geological_reports", 4_000, 1, _geological_reports),
-    _feed("dispatches", 4_000, 1, _dispatches),
+    _feed("dispatches", 4_000, 1, _dispatches, 80),
     _feed("flights", 3_000, 1, _flights),
     _feed("disease_reports", 3_000, 4, _diseases),
     _feed("weather_products", 2_000, 1, _weather_products),
-    _feed("ocean_observations", 2_160, 1, _ocean),
-    _feed("incidents", 2_000, 1, _incidents),
+    _feed("ocean_observations", 2_160, 1, _ocean, 576),
+    _feed("incidents", 2_000, 1, _incidents, 40),
     _feed("welfare_homes", 1_000, 1, _again(registries.welfare_homes)),
     _feed("schools", 1_000, 1, _again(registries.schools)),
-    _feed("weather_warnings", 500, 1, _weather_warnings),
-    _feed("accidents", 500, 1, _accidents),
+    _feed("weather_warnings", 500, 1, _weather_warnings, 12),
+    _feed("accidents", 500, 1, _accidents, 12),
     _feed("fire_hydrants", 2_000, 1, _again(registries.fire_hydrants)),
 )

@@ -1,9 +1,9 @@
-"""Sensors, their readings, and buildings: deterministic, in the schemas of the contracts of the same names.
+"""A plain stream of readings, as load for drills and benchmarks: so many sensors, each every ten seconds.
 
     sensors(count, seed) → one batch → readings(rows, seed, sensors=...) → batch, batch, ...
 
-Equal arguments give equal rows, and readings do not depend on how they are cut into batches. Places lie in bounding
-boxes within Shenzhen's districts, not yet in their outlines. Nothing here reads a clock.
+Equal arguments give equal rows, and readings do not depend on how they are cut into batches. Nothing here reads a
+clock. What a city's sensors report, with gaps, faults and rain, is in `sensing`.
 
 A reading is `base + swing · sin(2π · (time of day + phase)) + noise`, rounded to the sensor's step as a real
 instrument rounds, and never below zero. Row i is the reading of sensor i mod n in round i div n, so times rise, and
@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hub.catalogue.load import builtin_contracts
+from simulator.city.places import districts, scattered
+from simulator.city.rows import DAY_MS, batch, pick
 
 START_MS: Final = 1_491_955_200_000  # 2017-04-12 00:00 UTC
 INTERVAL_MS: Final = 10_000
 QUALITY_FLAGGED_SHARE: Final = 0.01
-_DAY_MS: Final = 86_400_000
 _PHASES: Final = 1_440  # Times of day are told apart to the minute.
 
 
@@ -39,18 +39,6 @@ class Kind:
     step: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _District:
-    """A box within a district, in degrees; `code` is its division code, the first six digits of a building code."""
-
-    name: str
-    code: str
-    west: float
-    south: float
-    east: float
-    north: float
-
-
 KINDS: Final = (
     Kind(name="water_level", unit="m", base=2.4, swing=0.8, noise=0.03, step=0.01),
     Kind(name="rainfall", unit="mm/h", base=1.5, swing=1.0, noise=0.4, step=0.2),
@@ -59,41 +47,26 @@ KINDS: Final = (
     Kind(name="temperature", unit="°C", base=24.0, swing=4.0, noise=0.3, step=0.1),
     Kind(name="gas", unit="%LEL", base=2.0, swing=0.5, noise=0.3, step=0.1),
 )
-# Dapeng has no division code of its own: its buildings carry Longgang's.
-_DISTRICTS: Final = (
-    _District(name="罗湖区", code="440303", west=114.09, south=22.54, east=114.19, north=22.60),
-    _District(name="福田区", code="440304", west=114.00, south=22.52, east=114.09, north=22.57),
-    _District(name="南山区", code="440305", west=113.88, south=22.48, east=113.99, north=22.60),
-    _District(name="宝安区", code="440306", west=113.80, south=22.56, east=113.90, north=22.75),
-    _District(name="龙岗区", code="440307", west=114.16, south=22.66, east=114.26, north=22.76),
-    _District(name="盐田区", code="440308", west=114.22, south=22.56, east=114.32, north=22.62),
-    _District(name="龙华区", code="440309", west=113.99, south=22.61, east=114.09, north=22.74),
-    _District(name="坪山区", code="440310", west=114.29, south=22.64, east=114.42, north=22.74),
-    _District(name="光明区", code="440311", west=113.88, south=22.72, east=113.98, north=22.83),
-    _District(name="大鹏新区", code="440307", west=114.44, south=22.50, east=114.56, north=22.62),
-)
-_USES: Final = ("residential", "office", "commercial", "industrial", "school", "hospital", "public", "other")
-_USE_SHARES: Final = (0.62, 0.08, 0.09, 0.14, 0.02, 0.005, 0.02, 0.025)
-_STRUCTURES: Final = ("concrete", "steel", "brick_concrete")
-_STRUCTURE_SHARES: Final = (0.7, 0.08, 0.22)
 
 
 def sensors(count: int, seed: int) -> pa.RecordBatch:
     """`count` rows of data set `sensors`, numbered from 1, kinds and districts mixed."""
     random = np.random.default_rng((seed, 1))
     kind = random.integers(0, len(KINDS), count)
-    district, lon, lat = _places(random, count)
+    places = scattered(random, count)
     installed = np.datetime64("2012-01-01") + random.integers(0, 5 * 365, count)
-    columns = [
-        np.arange(1, count + 1, dtype=np.int32),
-        _pick([one.name for one in KINDS], kind),
-        _pick([one.unit for one in KINDS], kind),
-        lon,
-        lat,
-        _pick([one.name for one in _DISTRICTS], district),
-        installed,
-    ]
-    return _batch("sensors", columns)
+    return batch(
+        "sensors",
+        {
+            "sensor_id": np.arange(1, count + 1, dtype=np.int32),
+            "kind": pick([one.name for one in KINDS], kind),
+            "unit": pick([one.unit for one in KINDS], kind),
+            "lon": places.lon,
+            "lat": places.lat,
+            "district": pick([one.name for one in districts()], places.district),
+            "installed_on": installed,
+        },
+    )
 
 
 def readings(rows: int, seed: int, *, sensors: pa.RecordBatch, batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -107,32 +80,6 @@ def readings(rows: int, seed: int, *, sensors: pa.RecordBatch, batch_rows: int) 
     source = _Instruments(sensors, seed)
     for first in range(0, rows, batch_rows):
         yield source.next_batch(first, min(batch_rows, rows - first))
-
-
-def buildings(count: int, seed: int) -> pa.RecordBatch:
-    """`count` rows of data set `buildings`. Codes are the district's six digits and a serial number of 19."""
-    random = np.random.default_rng((seed, 3))
-    district, lon, lat = _places(random, count)
-    floors = np.clip(random.gamma(2.0, 4.0, count).astype(np.int16) + 1, 1, 120)
-    codes = np.array([one.code for one in _DISTRICTS])[district]
-    serials = np.char.zfill(np.arange(1, count + 1).astype(str), 19)
-    numbers = np.arange(1, count + 1).astype(str)
-    names = np.array([one.name for one in _DISTRICTS])[district]
-    columns = [
-        np.strings.add(codes, serials),
-        np.strings.add(np.strings.add(names, numbers), "号楼"),
-        names,
-        None,
-        lon,
-        lat,
-        _pick(_USES, random.choice(len(_USES), count, p=_USE_SHARES)),
-        _pick(_STRUCTURES, random.choice(len(_STRUCTURES), count, p=_STRUCTURE_SHARES)),
-        floors,
-        (floors * random.uniform(2.9, 4.2, count)).round(1).astype(np.float32),
-        (floors * random.uniform(120.0, 1_500.0, count)).round(1),
-        (1_980 + random.integers(0, 38, count)).astype(np.int16),
-    ]
-    return _batch("buildings", columns)
 
 
 class _Instruments:
@@ -158,7 +105,7 @@ class _Instruments:
         """Readings `first` to `first + count - 1`: to be asked for in order."""
         rounds, sensor = np.divmod(np.arange(first, first + count), len(self._ids))
         observed = START_MS + rounds * INTERVAL_MS + self._delay_ms[sensor]
-        minute = observed % _DAY_MS // (_DAY_MS // _PHASES)
+        minute = observed % DAY_MS // (DAY_MS // _PHASES)
         value = self._wave[minute + self._phase[sensor]]
         value *= self._swing[sensor]
         value += self._base[sensor]
@@ -167,35 +114,17 @@ class _Instruments:
         value += noise
         step = self._step[sensor]
         value = np.maximum(np.rint(value / step) * step, 0)
-        return _batch("readings", [observed.view("datetime64[ms]"), self._ids[sensor], value, self._flags(count)])
+        return batch(
+            "readings",
+            {
+                "observed_at": observed.view("datetime64[ms]"),
+                "sensor_id": self._ids[sensor],
+                "value": value,
+                "quality": self._flags(count),
+            },
+        )
 
     def _flags(self, count: int) -> npt.NDArray[np.int8]:
         """0 for good; 1, 2 or 3 for one in a hundred."""
         chance = self._qualities.random(count, np.float32) / np.float32(QUALITY_FLAGGED_SHARE)
         return np.where(chance < 1, 1 + chance * 3, 0).astype(np.int8)
-
-
-def _places(
-    random: np.random.Generator, count: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """A district's place in the list, longitude and latitude for each of `count` things."""
-    district = random.integers(0, len(_DISTRICTS), count)
-    west, south, east, north = np.array([(one.west, one.south, one.east, one.north) for one in _DISTRICTS]).T
-    lon = west[district] + (east - west)[district] * random.random(count)
-    lat = south[district] + (north - south)[district] * random.random(count)
-    return district, lon.round(6), lat.round(6)
-
-
-def _pick(names: list[str] | tuple[str, ...], indices: npt.NDArray[np.int64]) -> pa.Array:
-    return pa.array(names, pa.string()).take(pa.array(indices))
-
-
-def _batch(data_set: str, columns: list[pa.Array | npt.NDArray[np.generic] | None]) -> pa.RecordBatch:
-    """Columns in the order of the contract; None is a column of nulls."""
-    schema = builtin_contracts()[data_set].schema
-    count = max(len(column) for column in columns if column is not None)
-    arrays = [
-        pa.nulls(count, field.type) if column is None else pa.array(column, field.type)
-        for field, column in zip(schema, columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)

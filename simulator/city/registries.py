@@ -136,9 +136,14 @@ def geological_places(city: City) -> Places:
     return scattered(stream(city.seed, "geological_places"), city.count(700, least=20))
 
 
+def pipeline_places(city: City) -> Places:
+    """Where each pipeline begins."""
+    return scattered(stream(city.seed, "pipeline_places"), city.count(300_000, least=200))
+
+
 def pipelines(city: City) -> Batches:
-    count, random = city.count(300_000, least=200), stream(city.seed, "pipelines")
-    places = scattered(random, count)
+    places, random = pipeline_places(city), stream(city.seed, "pipelines")
+    count = len(places.lon)
     medium = random.choice(len(MEDIA), count, p=(0.2, 0.3, 0.15, 0.15, 0.1, 0.08, 0.01, 0.01))
     heading, length = random.uniform(0, 2 * np.pi, count), random.uniform(0.0002, 0.002, count)
     yield batch(
@@ -164,7 +169,8 @@ def pipelines(city: City) -> Batches:
 
 def construction_works(city: City) -> Batches:
     count, random = city.count(3_000, least=20), stream(city.seed, "construction_works")
-    columns = _placed(city, scattered(random, count))
+    pipes = pipeline_places(city)  # Each site opens the ground of a pipeline.
+    columns = _placed(city, Places(street=pipes.street[:count], lon=pipes.lon[:count], lat=pipes.lat[:count]))
     begins = TODAY - random.integers(0, 500, count)
     yield batch(
         "construction_works",

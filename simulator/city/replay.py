@@ -8,6 +8,7 @@ off, sends the same (producer, sequence) pairs: what was accepted is recognised,
 
 import asyncio
 import time
+from array import array
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class Replayed:
     seconds: float = 0.0
     by_agency: dict[str, int] = field(default_factory=dict)
     position: dict[str, int] = field(default_factory=dict)
-    latencies_ms: list[float] = field(default_factory=list)
+    latencies_ms: "array[float]" = field(default_factory=lambda: array("d"))
 
     def latency_ms(self, percentile: float) -> float:
         return float(np.percentile(self.latencies_ms, percentile)) if self.latencies_ms else 0.0
@@ -114,13 +115,13 @@ async def _slice(
         total = feed.exchanges_of(city)
         first, end = total * number // slices, total * (number + 1) // slices
         if first < end:
-            rows = feed.batch(city, day, first * feed.rows, end * feed.rows)
+            rows, agency = feed.batch(city, day, first * feed.rows, end * feed.rows), feed.contract.agency
             for place in range(end - first):
                 sent_s = time.perf_counter()
                 receipt = await producer.send(
                     feed.data_set, rows.slice(place * feed.rows, feed.rows), sequence=offset + first + place + 1
                 )
-                receipt.add_done_callback(partial(_received, done, feed.contract.agency, sent_s))
+                receipt.add_done_callback(partial(_received, done, agency, sent_s))
         offset += total
 
 

@@ -73,6 +73,8 @@ def rain(seed: int, at_ms: Ints, lon: Floats, lat: Floats) -> Floats:
     """Rate of rain, mm/h; the arguments broadcast against each other."""
     shape = np.broadcast_shapes(at_ms.shape, lon.shape, lat.shape)
     rate = np.zeros(shape)
+    if not rate.size:
+        return rate
     day = (at_ms - START_MS) // DAY_MS
     for number in range(int(day.min()) - 1, int(day.max()) + 1):
         for storm in storms(seed, number) if number >= 0 else ():
