@@ -1,11 +1,26 @@
 """Puts the commands together."""
 
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from typing import Annotated
 
 import typer
 
-from hub.cli import backup, data, inspect, queries, roles, run, status, witness
+from hub.cli import (
+    backup,
+    catalogue,
+    data,
+    inbox,
+    inspect,
+    linkage,
+    publish,
+    quality,
+    quarantine,
+    queries,
+    roles,
+    run,
+    status,
+    witness,
+)
 from hub.cli.common import EXIT_CODES
 
 app = typer.Typer(
@@ -28,14 +43,21 @@ app.command()(inspect.describe)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(data.load)
+app.command()(inbox.inbox)
 app.command()(data.query)
+app.command()(linkage.link)
+app.command()(quality.quality)
+app.command()(publish.publish)
 app.command()(queries.named)
 app.command()(queries.queries)
 app.command()(queries.kill)
 app.command()(queries.mode)
 contract = typer.Typer(help="Create and change data sets.", no_args_is_help=True)
 contract.command("apply")(data.apply_contracts)
+contract.command("lint")(catalogue.lint)
 app.add_typer(contract, name="contract")
+app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(witness.app, name="witness")
 
 
@@ -56,4 +78,6 @@ def options(
 
 
 def main() -> None:
+    for one in entry_points(group="cityhub.commands"):  # What other packages add; the hub knows none of them.
+        app.add_typer(one.load(), name=one.name)
     app()

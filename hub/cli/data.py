@@ -1,13 +1,11 @@
 """`load`, `query` and `contract apply`: data in and out."""
 
 import sys
-from concurrent.futures import Future
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
-import pyarrow as pa
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -25,16 +23,15 @@ from hub.cli.common import (
     out,
     print_json,
 )
+from hub.cli.loading import Loaded, load_file
 from hub.client.calls import Reading
 from hub.errors import BadRequestError, ConfigurationError
-from hub.ingest.convert import read_mapping
-from hub.ingest.exchange import Receipt
-from hub.ingest.group import SENT_QUARANTINE_SCHEMA
-from hub.ingest.load import LoadOptions, file_producer, prepare_file
+from hub.ingest.load import LoadOptions
+from hub.ingest.mapping import Mapping, read_mapping
 from hub.position import position_of_text
 from hub.query.formats import FORMATS, write_result
 
-_REASONS_SHOWN: Final = 5
+_REASONS_SHOWN: Final = 12
 
 
 class Read(StrEnum):
@@ -45,62 +42,54 @@ class Read(StrEnum):
 @command
 def load(
     file: Annotated[
-        Path, typer.Argument(help="CSV, Parquet or JSON lines; .gz is taken too.", exists=True, dir_okay=False)
+        Path,
+        typer.Argument(help="CSV, Parquet, JSON lines or Excel; text may be gzipped.", exists=True, dir_okay=False),
     ],
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Data set to load into.")],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Data set to load into; default: the mapping's.")
+    ] = None,
     city: CityOption = DEFAULT_CITY,
-    mapping: Annotated[Path | None, typer.Option(help="TOML file: source column → column of the data set.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="TOML file: which column is which, values, time zone, datum.")
+    ] = None,
     file_format: Annotated[
-        str | None, typer.Option("--format", help="csv, parquet or jsonl; default: by the file's name.")
+        str | None, typer.Option("--format", help="csv, parquet, jsonl or xlsx; default: by the file's name.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="utf-8 or gb18030; default: detected.")] = None,
-    exchange_rows: Annotated[int, typer.Option(help="Rows in one exchange.", min=1)] = 20_000,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook; default: the first.")] = None,
+    exchange_rows: Annotated[
+        int | None, typer.Option(help="Rows in one exchange; default: 20000.", min=1, show_default=False)
+    ] = None,
     again: Annotated[str, typer.Option(help="A word of your own: loads a file that was loaded before once more.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Load a file: map, check, submit. Rows that fail go to the data set `quarantine` with their reason.
+    """Load a file: map, put right, check, submit. Rows that fail go to data set `quarantine` with their reason.
 
     Loading the same file again adds nothing: an interrupted load is finished by the same command.
     """
-    with connect(city_of(city)) as client:
-        contract = client.contract(dataset)
-        chosen = read_mapping(mapping) if mapping else None
-        options = LoadOptions(format=file_format, encoding=encoding, mapping=chosen, exchange_rows=exchange_rows)
-        name = file_producer(file, contract, options) + (f"-{again}" if again else "")
-        outcomes: list[Future[Receipt]] = []
-        reasons: dict[str, int] = {}
-        rows = 0
-        with _progress() as bar, client.producer(name, log=contract.home) as producer:
-            task = bar.add_task(file.name, total=file.stat().st_size)
-            for part in prepare_file(file, contract, options):
-                rows += part.rows_read
-                for one in part.rejected:
-                    reasons[one.reason] = reasons.get(one.reason, 0) + 1
-                quarantine = pa.RecordBatch.from_pylist(
-                    [{"row": one.row, "reason": one.reason, "content": one.content} for one in part.rejected],
-                    schema=SENT_QUARANTINE_SCHEMA,
-                )
-                outcomes.append(producer.send(dataset, part.rows, sequence=part.sequence, quarantine=quarantine))
-                bar.update(task, completed=part.bytes_read)
-            producer.flush()
-            bar.update(task, completed=file.stat().st_size)
-        receipts = [outcome.result() for outcome in outcomes]
-    facts = {
-        "file": str(file),
-        "data_set": dataset,
-        "producer": name,
-        "rows": rows,
-        "accepted": sum(receipt.rows for receipt in receipts),
-        "quarantined": sum(receipt.rows_rejected for receipt in receipts),
-        "exchanges": len(receipts),
-        "loaded_before": sum(receipt.duplicate for receipt in receipts),
-        "reasons": dict(sorted(reasons.items(), key=lambda item: -item[1])),
-        "position": {contract.home: max((receipt.lsn for receipt in receipts), default=0)},
-    }
+    chosen = read_mapping(mapping) if mapping else Mapping()
+    data_set = dataset or chosen.data_set
+    if data_set is None:
+        raise ConfigurationError("name the data set", hint="with -d, or as data_set in the mapping")
+    options = LoadOptions(
+        format=file_format, encoding=encoding, sheet=sheet, mapping=chosen, exchange_rows=exchange_rows
+    )
+    size = file.stat().st_size
+    with connect(city_of(city)) as client, _progress() as bar:
+        task = bar.add_task(file.name, total=size)
+        loaded = load_file(
+            client,
+            file,
+            client.contract(data_set),
+            options,
+            again=again,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+        bar.update(task, completed=size)
     if as_json:
-        print_json(facts)
+        print_json({"file": str(file), "data_set": data_set} | loaded.as_json())
     else:
-        _show_load(facts)
+        _show_load(loaded)
 
 
 @command
@@ -203,13 +192,18 @@ def _position(pairs: list[str]) -> dict[str, int]:
         raise ConfigurationError(error.message, hint=error.hint) from None
 
 
-def _show_load(facts: dict[str, Any]) -> None:
+def _show_load(loaded: Loaded) -> None:
+    report = loaded.report
     out.print(
-        f"{facts['rows']:,} rows read, {facts['accepted']:,} accepted, {facts['quarantined']:,} quarantined, "
-        f"in {facts['exchanges']:,} exchanges ({facts['loaded_before']:,} had been loaded before)",
+        f"{report.rows_read:,} rows read, {loaded.accepted:,} accepted, {loaded.quarantined:,} quarantined, "
+        f"in {len(loaded.receipts):,} exchanges ({loaded.loaded_before:,} had been loaded before)",
         highlight=False,
     )
-    for reason, count in list(facts["reasons"].items())[:_REASONS_SHOWN]:
+    for what, count in report.put_right.most_common():
+        out.print(f"  {count:,} × put right: {what}", markup=False, highlight=False)
+    for reason, count in report.kinds.most_common(_REASONS_SHOWN):
         out.print(f"  {count:,} × {reason}", markup=False, highlight=False)
-    if facts["quarantined"]:
-        out.print(f"they are in data set quarantine, with producer {facts['producer']}", highlight=False)
+    for note in report.notes:
+        out.print(f"  {note}", markup=False, highlight=False)
+    if loaded.quarantined:
+        out.print(f"they are in data set quarantine, with producer {loaded.producer}", highlight=False)

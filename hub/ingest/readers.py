@@ -1,8 +1,9 @@
-"""Agencies' files as blocks of rows: CSV, JSON lines, Parquet; text plain or gzipped; memory bounded by the block.
+"""Agencies' files as blocks of rows: CSV, JSON lines, Parquet, Excel; text plain or gzipped; in bounded memory.
 
     file → unzip → decode (bad bytes marked) → cut at row ends → pyarrow.csv → Block, ...   CSV: columns of text
                                                      → DuckDB's JSON functions → Block, ...   JSON lines: the same
     file → pyarrow.parquet, row group by row group → Block, ...                      Parquet: columns as they are
+    file → excel.read_sheet → Block, ...                                             Excel: columns of text
 
 A row that cannot be read (wrong number of fields, undecodable bytes, no JSON object) is handed on in
 `Block.malformed` with its reason: rows in = rows + malformed. Blank lines are no rows. A file that cannot be read as
@@ -14,9 +15,8 @@ lines sampled across the file are valid in. UTF-16 is known by its byte order ma
 
 import codecs
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
@@ -29,9 +29,12 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from hub.errors import InputFileError
+from hub.ingest.blocks import Block, without
 from hub.ingest.checks import CONTENT_CHARACTERS_MAX, Rejected, row_contents, shorten
+from hub.ingest.decoding import MARK, Text, damage_hint, open_bytes, resolve_encoding
+from hub.ingest.excel import read_sheet
 
-FileFormat = Literal["csv", "parquet", "jsonl"]
+FileFormat = Literal["csv", "parquet", "jsonl", "xlsx"]
 BLOCK_BYTES: Final = 4 << 20
 BLOCK_ROWS: Final = 65_536
 JSON_KEYS_MAX: Final = 4_096
@@ -42,19 +45,10 @@ _SUFFIXES: Final[dict[str, FileFormat]] = {
     ".parquet": "parquet",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".xls": "xlsx",
 }
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_BINARY_MAGICS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1")  # Zip and new Excel, old Excel, Parquet.
-_BINARY_SHARE: Final = 50  # Of so many bytes of text at most one is zero.
-_SAMPLES: Final = 64
-_SAMPLE_BYTES: Final = 65_536
-_SAMPLE_GZIP_BYTES_MAX: Final = 64 << 20
-_SAMPLE_LINES_ENOUGH: Final = 5_000
-# Stands before the two hex digits of an undecodable byte. Unicode will never give it a meaning, and being the last
-# code point of all it costs nothing to look for: Python knows that a text without such characters cannot hold it.
-_MARK: Final = "\U0010ffff"
-_MARK_ERRORS: Final = "hub.ingest.mark"
 _QUOTE: Final = b'"'
 _NEWLINE: Final = np.frombuffer(b"\n", np.uint8)
 _BESIDE_QUOTES: Final = np.frombuffer(b'",\r\n', np.uint8)
@@ -63,26 +57,6 @@ _VALUE: Final = rb'(?:"(?:[^"]++|"")*+"[^,\n\r]*+|[^",\n\r][^,\n\r]*+|)'
 _ROWS: Final = re.compile(rb"(?:(?:" + _VALUE + rb",)*+" + _VALUE + rb"(?:\r\n|\n|\r(?=[^\n])))*+")
 # No JSON text holds it unescaped, so that as a delimiter it leaves every sound line whole.
 _UNIT_SEPARATOR: Final = "\x1f"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """Rows of a file that follow each other, and those between them that cannot be read.
-
-    `first_row` and the rows in `malformed` count the file's rows from 0, without header and blank lines.
-    `bytes_read` counts bytes of the file as it lies on disk. `encoding` is what text was decoded from.
-    """
-
-    rows: pa.RecordBatch
-    first_row: int
-    bytes_read: int
-    malformed: tuple[Rejected, ...] = ()
-    encoding: str = ""
-
-    def row_numbers(self) -> npt.NDArray[np.int64]:
-        """The file's row number of each of `rows`."""
-        numbers = np.arange(self.first_row, self.first_row + self.rows.num_rows + len(self.malformed))
-        return np.delete(numbers, [one.row - self.first_row for one in self.malformed])
 
 
 def file_format(path: Path, said: str | None = None) -> FileFormat:
@@ -105,13 +79,16 @@ def read_file(
     *,
     format: str | None = None,  # noqa: A002 - the word of the command line
     encoding: str | None = None,
+    sheet: str | None = None,
+    names: Collection[str] = (),
     block_bytes: int = BLOCK_BYTES,
     block_rows: int = BLOCK_ROWS,
 ) -> Iterator[Block]:
     """Blocks in the file's order; at least one, so that a file without rows still tells its columns.
 
-    `block_bytes` bounds a block of text and its longest row, `block_rows` a block of Parquet. `encoding` is any
-    codec of Python, for text only. Raises InputFileError.
+    `block_bytes` bounds a block of text and its longest row, `block_rows` one of Parquet or of a sheet. `encoding` is
+    any codec of Python, for text only; `sheet` and `names`, what wanted columns may be called, are for workbooks only.
+    Raises InputFileError.
     """
     kind = file_format(path, format)
     try:
@@ -119,156 +96,34 @@ def read_file(
             raise InputFileError(f"{path.name} is empty")
         if kind == "parquet":
             yield from _read_parquet(path, block_rows)
+        elif kind == "xlsx":
+            yield from read_sheet(path, sheet=sheet, names=names, block_rows=block_rows)
         else:
             known = resolve_encoding(path, encoding)
             read = _read_csv if kind == "csv" else _read_json_lines
             yield from read(path, known, block_bytes)
     except (pa.ArrowException, OSError) as error:
-        raise InputFileError(f"{path.name} cannot be read as {kind}: {error}", hint=_hint(error)) from error
-
-
-def resolve_encoding(path: Path, encoding: str | None) -> str:
-    """Codec name for what the user said, or for what the file looks like. Raises InputFileError."""
-    if encoding is None:
-        return detect_encoding(path)
-    try:
-        name = codecs.lookup(encoding).name
-    except LookupError as error:
-        raise InputFileError(f"unknown encoding {encoding!r}", hint="utf-8 or gb18030, for example") from error
-    return "gb18030" if name in ("gb2312", "gbk") else name  # Files said to be in the older two hold more than that.
-
-
-def detect_encoding(path: Path) -> str:
-    """`utf-8`, `gb18030` or `utf-16`: by lines sampled across the file (of a gzipped one, its first 64 MiB).
-
-    UTF-8 if at least half of the lines with other than ASCII are valid in it, so that a few broken rows do not
-    decide; else the one that more of them are valid in. Raises InputFileError for a file that holds no text.
-    """
-    lines: list[bytes] = []
-    try:
-        with _open_bytes(path) as (source, _):
-            begin = source.read(4)
-        if begin.startswith(_UTF16_MARKS):
-            return "utf-16"
-        for sample in _samples(path):
-            if begin in _BINARY_MAGICS or _BINARY_SHARE * sample.count(b"\0") > len(sample):
-                raise InputFileError(f"{path.name} holds binary data, not text", hint="export it as CSV in UTF-8")
-            lines += [line for line in sample.split(b"\n") if not line.isascii()]
-    except (pa.ArrowException, OSError) as error:
-        raise InputFileError(f"{path.name} cannot be read: {error}", hint=_hint(error)) from error
-    utf8 = sum(_decodes(line, "utf-8") for line in lines)
-    if 2 * utf8 >= len(lines):
-        return "utf-8"
-    return "gb18030" if sum(_decodes(line, "gb18030") for line in lines) > utf8 else "utf-8"
-
-
-def _samples(path: Path) -> Iterator[bytes]:
-    """Whole lines: from evenly spread places of a plain file, from the front of a gzipped one until they suffice."""
-    with _open_bytes(path) as (source, raw):
-        if source is not raw:
-            rest, taken, lines = b"", 0, 0
-            while taken < _SAMPLE_GZIP_BYTES_MAX and lines < _SAMPLE_LINES_ENOUGH and (data := source.read(1 << 20)):
-                taken += len(data)
-                whole, _, rest = (rest + data).rpartition(b"\n")
-                lines += sum(not line.isascii() for line in whole.split(b"\n"))
-                yield whole
-            yield rest
-            return
-        size = raw.size()
-        step = max(size // _SAMPLES, _SAMPLE_BYTES)
-        for start in range(0, size, step):
-            raw.seek(start)
-            sample = raw.read(_SAMPLE_BYTES)
-            begin = sample.find(b"\n") + 1 if start else 0
-            end = sample.rfind(b"\n") + 1 if start + len(sample) < size else len(sample)
-            yield sample[begin : end or len(sample)]
-
-
-def _decodes(line: bytes, encoding: str) -> bool:
-    try:
-        line.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-@contextmanager
-def _open_bytes(path: Path) -> Iterator[tuple[pa.NativeFile, pa.NativeFile]]:
-    """The file's content, unzipped, and the file itself: the same object if it is not gzipped."""
-    with pa.OSFile(str(path)) as raw:
-        magic = raw.read(len(_GZIP_MAGIC))
-        raw.seek(0)
-        if path.suffix.lower() == ".gz" or magic == _GZIP_MAGIC:
-            with pa.CompressedInputStream(raw, "gzip") as source:
-                yield source, raw
-        else:
-            yield raw, raw
-
-
-def _mark(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    return "".join(f"{_MARK}{byte:02x}" for byte in error.object[error.start : error.end]), error.end
-
-
-codecs.register_error(_MARK_ERRORS, _mark)
-
-
-class _Utf8Text:
-    """A file's text as valid UTF-8 that ends with a newline, its undecodable bytes marked.
-
-    Marked rather than passed through: pyarrow cannot hand over a malformed row that is no UTF-8.
-    """
-
-    def __init__(self, name: str, source: pa.NativeFile, raw: pa.NativeFile, encoding: str) -> None:
-        self._source = source
-        self._raw = raw
-        self._utf8 = encoding == "utf-8"
-        self._decoder = codecs.getincrementaldecoder(encoding)(errors=_MARK_ERRORS)
-        self._newline = False
-        self.name = name
-        self.encoding = encoding
-        self.marked = False
-        self.finished = False
-        self.bytes_read = 0
-
-    def read(self, size: int) -> bytes:
-        """About `size` bytes, nothing once the text has ended."""
-        data = self._source.read(size)
-        self.bytes_read = self._raw.tell()
-        self.finished = not data
-        more = self._decode(data)
-        if more:
-            self._newline = more.endswith(b"\n")
-        return more if self._newline or not self.finished else more + b"\n"
-
-    def _decode(self, data: bytes) -> bytes:
-        held = bytes(self._decoder.getstate()[0])
-        if self._utf8 and not held and data.isascii():
-            return data
-        text = self._decoder.decode(data, final=not data)
-        if _MARK in text:
-            self.marked = True
-        elif self._utf8:  # Valid as it is, up to a character that the next bytes complete.
-            return (held + data)[: len(held) + len(data) - len(self._decoder.getstate()[0])]
-        return text.encode()
+        raise InputFileError(f"{path.name} cannot be read as {kind}: {error}", hint=damage_hint(error)) from error
 
 
 def _read_csv(path: Path, encoding: str, block_bytes: int) -> Iterator[Block]:
-    with _open_bytes(path) as (source, raw):
-        yield from _rows_of_text(_Utf8Text(path.name, source, raw, encoding), block_bytes, header=True)
+    with open_bytes(path) as (source, raw):
+        text = Text(path.name, source, raw, encoding, raw=encoding == "gb18030")
+        yield from _rows_of_text(text, block_bytes, header=True)
 
 
 def _read_json_lines(path: Path, encoding: str, block_bytes: int) -> Iterator[Block]:
     """JSON lines by DuckDB: pyarrow.json stops at the first bad line, and makes doubles of 25-digit codes."""
-    with _open_bytes(path) as (source, raw), duckdb.connect(config={"threads": 1}) as connection:
+    with open_bytes(path) as (source, raw), duckdb.connect(config={"threads": 1}) as connection:
         keys: list[str] = []
-        for block in _rows_of_text(_Utf8Text(path.name, source, raw, encoding), block_bytes, header=False):
+        text = Text(path.name, source, raw, encoding, raw=False)
+        for block in _rows_of_text(text, block_bytes, header=False):
             yield _parse_json(connection, block, keys)
             if len(keys) > JSON_KEYS_MAX:
                 raise InputFileError(f"{path.name} has over {JSON_KEYS_MAX} keys", hint="is a value used as a key?")
 
 
-def _rows_of_text(text: _Utf8Text, block_bytes: int, *, header: bool) -> Iterator[Block]:
+def _rows_of_text(text: Text, block_bytes: int, *, header: bool) -> Iterator[Block]:
     """Whole rows, block by block, each block parsed at once.
 
     Not by pyarrow's own streaming reader: that reads ahead in threads that call back into Python and outlive it, and
@@ -277,17 +132,21 @@ def _rows_of_text(text: _Utf8Text, block_bytes: int, *, header: bool) -> Iterato
     names: list[str] | None = None if header else ["line"]
     first = 0
     for data, rest in _whole_rows(text, block_bytes, quoted=header):
-        block = _parse_rows(data, names, first, text, quoted=header)
-        if any(_MARK in name for name in block.rows.schema.names):
+        block = _parse_raw(data, names, first, text) if text.raw and names else None
+        if block is None:
+            decoded = text.decoded(data) if text.raw else data
+            block = _parse_rows(decoded, names, first, text, quoted=header)
+        if any(MARK in name for name in block.rows.schema.names):
             raise InputFileError(f"{text.name}: the header is no {text.encoding}", hint="say the file's encoding")
         names = block.rows.schema.names
         if text.marked:
-            block = _without(block, _marked(block.rows), f"holds bytes that are no {text.encoding}", raw=not header)
+            contents_of = _marked_contents if header else _line_contents
+            block = without(block, _marked(block.rows), f"holds bytes that are no {text.encoding}", contents_of)
         first += block.rows.num_rows + len(block.malformed)
-        yield _with_open_row(block, rest, first) if rest else block
+        yield _with_open_row(block, text.decoded(rest) if text.raw else rest, first) if rest else block
 
 
-def _whole_rows(text: _Utf8Text, block_bytes: int, *, quoted: bool) -> Iterator[tuple[bytes, bytes]]:
+def _whole_rows(text: Text, block_bytes: int, *, quoted: bool) -> Iterator[tuple[bytes, bytes]]:
     """Blocks of whole rows; beside the last one, the text from the row on that a quotation mark keeps open."""
     data = b""
     while not text.finished:
@@ -325,7 +184,20 @@ def _well_quoted(content: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) 
     return bool(np.isin(opens, _BESIDE_QUOTES).all() and np.isin(closes, _BESIDE_QUOTES).all())
 
 
-def _parse_rows(data: bytes, names: list[str] | None, first: int, text: _Utf8Text, *, quoted: bool) -> Block:
+def _parse_raw(data: bytes, names: list[str], first: int, text: Text) -> Block | None:
+    """Rows that are cut before they are decoded; None if one of them is malformed, or where pyarrow would see a mark of
+    UTF-8 in the first bytes."""
+    if data.startswith(codecs.BOM_UTF8):
+        return None
+    try:
+        table = _read_table(data, names, pacsv.ParseOptions(newlines_in_values=True))
+    except pa.ArrowInvalid:
+        return None
+    rows = text.decode_columns(_one_batch(table))
+    return Block(rows=rows, first_row=first, bytes_read=text.bytes_read, encoding=text.encoding)
+
+
+def _parse_rows(data: bytes, names: list[str] | None, first: int, text: Text, *, quoted: bool) -> Block:
     """Whole rows as a block of columns of text, `first` being the number of the first row; no names: a header.
 
     Not `quoted`: lines of one column.
@@ -338,31 +210,44 @@ def _parse_rows(data: bytes, names: list[str] | None, first: int, text: _Utf8Tex
         malformed.append(Rejected(row=first + row.number - skipped, reason=reason, content=_raw_content(row.text)))
         return "skip"
 
-    table = pacsv.read_csv(
+    table = _read_table(
+        data,
+        names,
+        pacsv.ParseOptions(
+            delimiter="," if quoted else _UNIT_SEPARATOR,
+            quote_char='"' if quoted else False,
+            newlines_in_values=quoted,
+            invalid_row_handler=keep,
+        ),
+    )
+    return Block(
+        rows=_one_batch(table),
+        first_row=first,
+        bytes_read=text.bytes_read,
+        malformed=tuple(malformed),
+        encoding=text.encoding,
+    )
+
+
+def _read_table(data: bytes, names: list[str] | None, parse_options: pacsv.ParseOptions) -> pa.Table:
+    """All in one chunk, columns as strings, whatever bytes they hold."""
+    return pacsv.read_csv(
         pa.BufferReader(_native(data or b"\n")),  # pyarrow takes a blank line for no rows, and nothing for an error.
         read_options=pacsv.ReadOptions(
             use_threads=False,  # With threads pyarrow does not tell the number of a malformed row.
             block_size=len(data) + 2,
             column_names=names,
         ),
-        parse_options=pacsv.ParseOptions(
-            delimiter="," if quoted else _UNIT_SEPARATOR,
-            quote_char='"' if quoted else False,
-            newlines_in_values=quoted,
-            invalid_row_handler=keep,
-        ),
+        parse_options=parse_options,
         convert_options=pacsv.ConvertOptions(
             default_column_type=pa.string(), strings_can_be_null=False, check_utf8=False
         ),
     )
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
     columns = [column.chunk(0) for column in table.columns]
-    return Block(
-        rows=pa.RecordBatch.from_arrays(columns, names=table.schema.names),
-        first_row=first,
-        bytes_read=text.bytes_read,
-        malformed=tuple(malformed),
-        encoding=text.encoding,
-    )
+    return pa.RecordBatch.from_arrays(columns, names=table.schema.names)
 
 
 def _native(data: bytes) -> pa.Buffer:
@@ -380,31 +265,22 @@ def _with_open_row(block: Block, rest: bytes, row: int) -> Block:
 
 
 def _raw_content(text: str) -> str:
-    return shorten(text.replace(_MARK, "\\x"), CONTENT_CHARACTERS_MAX)
+    return shorten(text.replace(MARK, "\\x"), CONTENT_CHARACTERS_MAX)
 
 
-def _without(block: Block, bad: npt.NDArray[np.bool_], reason: str, *, raw: bool = False) -> Block:
-    """The block with its bad rows moved to the malformed ones; `raw` is for lines, whose content is their text."""
-    indices = np.flatnonzero(bad)
-    if not len(indices):
-        return block
-    if raw:
-        contents = [_raw_content(line) for line in block.rows.column(0).take(pa.array(indices)).to_pylist()]
-    else:
-        contents = [text.replace(_MARK, "\\\\x") for text in row_contents(block.rows, indices.tolist())]
-    moved = [
-        Rejected(row=row, reason=reason, content=content)
-        for row, content in zip(block.row_numbers()[indices].tolist(), contents, strict=True)
-    ]
-    malformed = tuple(sorted((*block.malformed, *moved), key=lambda one: one.row))
-    return replace(block, rows=block.rows.filter(pa.array(~bad)), malformed=malformed)
+def _line_contents(lines: pa.RecordBatch, indices: list[int]) -> list[str]:
+    return [_raw_content(line) for line in lines.column(0).take(pa.array(indices)).to_pylist()]
+
+
+def _marked_contents(rows: pa.RecordBatch, indices: list[int]) -> list[str]:
+    return [text.replace(MARK, "\\\\x") for text in row_contents(rows, indices)]
 
 
 def _marked(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     """Rows with an undecodable byte in any column."""
     bad = np.zeros(batch.num_rows, np.bool_)
     for values in batch.columns:
-        bad |= pc.match_substring(values, _MARK).to_numpy(zero_copy_only=False)
+        bad |= pc.match_substring(values, MARK).to_numpy(zero_copy_only=False)
     return bad
 
 
@@ -413,7 +289,7 @@ def _parse_json(connection: duckdb.DuckDBPyConnection, block: Block, keys: list[
     lines = connection.from_arrow(pa.Table.from_batches([block.rows]))
     good = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END"
     objects = _query(lines, f"SELECT {good} AS good FROM lines")["good"]  # noqa: S608 - a constant
-    block = _without(block, ~objects.to_numpy(), _NO_OBJECT, raw=True)
+    block = without(block, ~objects.to_numpy(), _NO_OBJECT, _line_contents)
     lines = connection.from_arrow(pa.Table.from_batches([block.rows]))
     found = _query(lines, "SELECT DISTINCT unnest(json_keys(line)) AS key FROM lines")["key"].to_pylist()
     keys += sorted(set(found) - set(keys))
@@ -467,9 +343,3 @@ def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
         batch = pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
         batch.validate(full=True)
     return batch
-
-
-def _hint(error: Exception) -> str:
-    if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError)):
-        return ""
-    return "is the file complete?"

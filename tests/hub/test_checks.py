@@ -260,3 +260,49 @@ def test_every_row_ends_on_one_side(rows: list[tuple[int | None, int | None, flo
     assert [one.row for one in checked.rejected] == [place for place, row in enumerate(rows) if not good(row)]
     accepted = [column.cast(kind).to_pylist() for column, kind in zip(checked.accepted.columns, stored, strict=True)]
     assert list(zip(*accepted, strict=True)) == [row for row in rows if good(row)]
+
+
+def _rows_of(data_set: str, **columns: list[object]) -> pa.RecordBatch:
+    known = builtin_contracts()[data_set]
+    fields = {name: pa.array(values, known.column(name).arrow) for name, values in columns.items()}
+    return conform(known, pa.record_batch(fields))
+
+
+def test_exchanged_coordinates_are_named() -> None:
+    """Goal: a place whose longitude is a latitude says so; one that is merely far away does not."""
+    known = builtin_contracts()["sensors"]
+    columns = {"sensor_id": [1, 2, 3], "kind": ["gas"] * 3, "unit": ["%LEL"] * 3, "district": ["南山区"] * 3}
+    rows = _rows_of("sensors", **columns, lon=[113.9, 22.5, 100.0], lat=[22.5, 113.9, 22.5])
+    checked = check(known, rows)
+    assert [one.row for one in checked.rejected] == [1, 2]
+    assert "lat 113.9 and lon seem to be exchanged" in checked.rejected[0].reason
+    assert "exchanged" not in checked.rejected[1].reason
+
+
+def test_moments_stand_in_their_order() -> None:
+    """Goal: what cannot precede is refused; what is not known yet is no fault."""
+    known = builtin_contracts()["hidden_dangers"]
+    columns = {
+        "danger_id": ["a", "b", "c"],
+        "level": ["major"] * 3,
+        "district": ["南山区"] * 3,
+        "street": ["西丽街道"] * 3,
+    }
+    rows = _rows_of("hidden_dangers", **columns, found_at=[5, 5, 5], closed_at=[4, 5, None])
+    checked = check(known, rows)
+    assert [one.row for one in checked.rejected] == [0]
+    assert "is before found_at" in checked.rejected[0].reason
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamp_us"])
+def test_moments_within_their_limits(kind: str) -> None:
+    domain = {"earliest": "2000-01-01", "latest": "2000-12-31"}
+    known = contract({"name": "x", "type": kind, "domain": domain, "title": {"zh": "时", "en": "x"}})
+    texts = pa.array(["1999-12-31", "2000-01-01", "2000-12-31", "2001-01-01", None])
+    checked = check(known, pa.record_batch({"x": texts.cast(known.schema[0].type)}))
+    assert [(one.row, one.reason.split(" ", 2)[-1]) for one in checked.rejected] == [
+        (0, checked.rejected[0].reason.split(" ", 2)[-1]),
+        (3, checked.rejected[1].reason.split(" ", 2)[-1]),
+    ]
+    assert "is before 2000-01-01" in checked.rejected[0].reason
+    assert "is after 2000-12-31" in checked.rejected[1].reason

@@ -1,6 +1,7 @@
 """From text to types: each form that agencies write, and what is rejected."""
 
 import json
+from collections import Counter
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from hub.catalogue.contract import Contract
 from hub.catalogue.load import builtin_contracts
 from hub.errors import ConfigurationError, InputFileError
-from hub.ingest.convert import Converted, Mapping, convert, read_mapping
+from hub.ingest.convert import Converted, convert
+from hub.ingest.mapping import Mapping, read_mapping
 
 BAD = "rejected"
 
@@ -203,6 +205,8 @@ def test_a_file_that_does_not_fit_is_told_what_was_expected() -> None:
         (Mapping(columns={"a": "z"}), "names column 'z', which things does not have"),
         (Mapping(columns={"a": "x", "b": "x"}), "fills column 'x' twice"),
         (Mapping(constants={"x": "many"}), "constant 'many' of column x is no int32"),
+        (Mapping(values={"z": {"a": "1"}}), "names column 'z', which things does not have"),
+        (Mapping(datum="gcj02"), "things has no place"),
     ):
         with pytest.raises(ConfigurationError, match=words):
             convert(pa.record_batch({"x": ["1"]}), small, mapping)
@@ -232,15 +236,37 @@ def test_typed_columns() -> None:
 def test_mapping_files(tmp_path: Path) -> None:
     """Goal: a mapping is a small file whose faults are told. Method: a full one, then one fault at a time."""
     path = tmp_path / "m.toml"
-    text = 'time_zone = "Asia/Shanghai"\nmissing = [""]\n[columns]\n"温度" = "x"\n[constants]\ny = "1"\n'
-    path.write_text(text, encoding="utf-8")
-    expected = Mapping(columns={"温度": "x"}, constants={"y": "1"}, missing=("",), time_zone="Asia/Shanghai")
+    text = (
+        'time_zone = "Asia/Shanghai"\nmissing = [""]\ndatum = "gcj02"\ndata_set = "things"\nmatch = "物*.xlsx"\n'
+        'sheet = "一"\nencoding = "gb18030"\nformat = "xlsx"\nexchange_rows = 500\n'
+        '[columns]\n"温度" = "x"\n[constants]\ny = "1"\n[values.x]\n"高" = "40"\n'
+    )
+    path.write_text(text, encoding="utf-8-sig")
+    expected = Mapping(
+        columns={"温度": "x"},
+        constants={"y": "1"},
+        missing=("",),
+        time_zone="Asia/Shanghai",
+        values={"x": {"高": "40"}},
+        datum="gcj02",
+        data_set="things",
+        match="物*.xlsx",
+        sheet="一",
+        encoding="gb18030",
+        format="xlsx",
+        exchange_rows=500,
+    )
     assert read_mapping(path) == expected
     for content, words in (
         ("[column]", "unknown column"),
         ("[columns]\nx = 1", "columns is no table of texts"),
         ("missing = 1", "missing is no list"),
         ("time_zone = 8", "time_zone is no text"),
+        ('datum = "wgs72"', "there is no datum 'wgs72'"),
+        ("values = 1", "values is no table"),
+        ("[values]\nx = 1", "values.x is no table of texts"),
+        ("[values.x]\na = 1", "values.x is no table of texts"),
+        ("exchange_rows = 0", "exchange_rows is no number"),
         ("[", "cannot be read"),
     ):
         path.write_text(content, encoding="utf-8")
@@ -269,3 +295,37 @@ def test_a_row_does_not_depend_on_its_neighbours(values: list[str], kind: str, z
     assert len(together) == len(values)
     alone = [texts(kind, [value], mapping)[0] for value in values]
     assert str(together) == str(alone)  # As text, because NaN differs from itself.
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([*PIECES, "男", " 女", "１２", "12", "x", "X"]), min_size=33, max_size=300),
+    st.sampled_from(["int32", "float64", "boolean", "date", "string"]),
+)
+def test_texts_that_come_often_read_like_others(values: list[str], kind: str) -> None:
+    """Goal: a column of few texts, of which each is read once, is the column that was there, with the same counts.
+    Method: random columns, converted together and one by one."""
+    parts = {"domain": {"code": "resident_id"}} if kind == "string" else {}
+    mapping = Mapping(values={"x": {"男": "1", "女": "1"}})
+    small = contract(kind, **parts)
+    together = convert(pa.record_batch({"x": values}), small, mapping)
+    alone = [convert(pa.record_batch({"x": [value]}), small, mapping) for value in values]
+    assert str(values_of(together, len(values))) == str([values_of(one, 1)[0] for one in alone])
+    counts: Counter[str] = Counter()
+    for one in alone:
+        counts.update(one.put_right)
+    assert together.put_right == counts
+
+
+BLANKS = ["", " ", "\t", "\u3000", "\u00a0", "\u0085", "\u1680", "\u2003", "\u205f", "a", "深", "。", "é", "\u3001"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(BLANKS), max_size=5).map("".join), min_size=1, max_size=40), st.integers(0, 39)
+)
+def test_blanks_at_the_ends_are_cut_off(values: list[str], begin: int) -> None:
+    """Goal: the look at the ends of a column misses no blank. Method: random texts, in a slice of a longer column."""
+    rows = pa.record_batch({"x": pa.array(values, pa.string())}).slice(min(begin, len(values) - 1))
+    found = convert(rows, contract("string"), Mapping(missing=())).rows["x"].to_pylist()
+    assert found == [value.strip(" \t\u3000\u00a0\u0085\u1680\u2003\u205f") for value in rows["x"].to_pylist()]

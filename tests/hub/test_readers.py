@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.errors import InputFileError
-from hub.ingest.readers import Block, detect_encoding, read_file
+from hub.ingest.blocks import Block
+from hub.ingest.decoding import detect_encoding
+from hub.ingest.readers import read_file
 
 CHINESE = "站号,观测时间,备注\nG3545,2017-04-12,“龙岗”站\nG3546,2017-04-13,坪山\n"
 ROWS = [
@@ -169,8 +171,8 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     for name in ("absent.csv", "folder.csv"):
         with pytest.raises(InputFileError, match=name):
             list(read_file(tmp_path / name))
-    with pytest.raises(InputFileError, match="there is no format 'xls'"):
-        list(read_file(tmp_path / "absent.csv", format="xls"))
+    with pytest.raises(InputFileError, match="there is no format 'dbf'"):
+        list(read_file(tmp_path / "absent.csv", format="dbf"))
 
 
 def test_rows_of_a_damaged_file_come_before_the_error(tmp_path: Path) -> None:
@@ -301,3 +303,44 @@ def test_no_row_of_a_csv_file_is_lost(
     assert rows_of(blocks).keys() == good
     assert malformed_of(blocks).keys() == set(range(len(lines))) - good
     assert sum(len(block.malformed) + block.rows.num_rows for block in blocks) == len(lines)
+
+
+# Characters of one, two and four bytes, some with bytes that are letters, digits, a bar or a backslash by themselves.
+PIECES = ["甲", "乙丙", "a", "1", "丂", "亅", "乗", "\U00020000", "é", "〇", "￥", '""', ",", "\n", "\x1e", "\0", " ", "　"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), min_size=1, max_size=300),
+    st.integers(1, 60),
+    st.sampled_from([64, 300, 4 << 20]),
+)
+def test_gb18030_reads_like_utf_8(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], repeats: int, size: int
+) -> None:
+    """Goal: text that is cut into rows before it is decoded is the text that it was. Method: the same table in both
+    encodings, in blocks of several sizes; one column of any text, one of few that come often, one of ASCII."""
+    folder = tmp_path_factory.getbasetemp()
+    lines = [f'"{text}","{texts[row % min(repeats, len(texts))]}",{row}' for row, text in enumerate(texts * 3)]
+    content = "\n".join(["甲,乙,丙", *lines]) + "\n"
+    found = rows_of(read(folder / "a.csv", content.encode("gb18030"), block_bytes=size, encoding="gb18030"))
+    assert found == rows_of(read(folder / "b.csv", content.encode(), encoding="utf-8"))
+    assert len(found) == len(lines)
+
+
+def test_bad_rows_of_gb18030_after_the_first_block(tmp_path: Path) -> None:
+    """Goal: rows that cannot be decoded or cut are told of in later blocks, too, and cost no others. Method: bad bytes in
+    columns of every kind and wrong numbers of fields, between good rows, in blocks of all sizes."""
+    lines = ["甲,深圳,1".encode("gb18030")] * 40
+    lines[20] = b"\x81,\xc9\xee,2"
+    lines[25] = "乙,深圳,3,4".encode("gb18030")
+    lines[30] = "甲,".encode("gb18030") + b"\xff,5"
+    lines[35] = "丙,深圳,".encode("gb18030") + b"\x81\x30"
+    for size in (64, 200, 4 << 20):
+        blocks = read(tmp_path / "a.csv", b"a,b,c\n" + b"\n".join(lines), block_bytes=size, encoding="gb18030")
+        malformed = malformed_of(blocks)
+        assert sorted(malformed) == [20, 25, 30, 35]
+        assert malformed[25] == ("has 4 fields, not 3", "乙,深圳,3,4")
+        assert malformed[30][0] == "holds bytes that are no gb18030"
+        assert json.loads(malformed[30][1]) == {"a": "甲", "b": "\\xff", "c": "5"}
+        assert {row["b"] for row in rows_of(blocks).values()} == {"深圳"}

@@ -111,11 +111,15 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "dispatches_of_incident": {"incident_id": "i1"},
     "incidents_since": {"since": "2026-01-01"},
     "open_hidden_dangers_by_street": {},
+    "people_and_firms_in_building": {"building_code": BUILDING},
+    "person_by_id": {"resident_id": "p1"},
+    "quality_by_agency": {},
     "quarantined_rows": {"data_set": "sensors"},
     "readings_of_sensor": {"sensor_id": 1},
     "residents_within": {"lon": 114.0579, "lat": 22.5431, "radius_m": 300},
     "rows_received_by_data_set": {},
     "sensors_near": {"lon": 114.0579, "lat": 22.5431, "kind": "noise"},
+    "unlinked_by_reason": {},
     "who_lives_in_building": {"building_code": BUILDING},
 }
 
