@@ -153,10 +153,10 @@ def _with_elements(table: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
             if name not in elements():
                 raise ContractError(f"{origin}: data set {table.get('name')}: there is no data element {name!r}")
             own = {key: value for key, value in column.items() if key != "element"}
-            column = {"name": name, **elements()[name], **own}
-            if column.get("reference", {}).get("data_set") == table.get("name"):
-                del column["reference"]  # This is where it is known.
-            full.append(column)
+            of_element = dict(elements()[name])
+            if of_element.get("reference", {}).get("data_set") == table.get("name"):
+                del of_element["reference"]  # This is where it is known.
+            full.append({"name": name, **of_element, **own})
         else:
             full.append(column)
     return {**table, "columns": full}

@@ -1,4 +1,4 @@
-"""The demo: two centres and a witness, real data, two kills, and proof that nothing was lost or doubled.
+"""The demo: two centres and a witness, a city of 10.6 million records, two kills, and proof that nothing was lost.
 
 `python -m simulator.drill.demo` runs it in a temporary folder, prints what happened, and exits 1 if anything is off.
 """
@@ -13,26 +13,28 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
 from hub.client import HubClient
-from hub.client.producer import newest
 from hub.errors import HubError
 from hub.status import LogStatus
+from simulator.city.agency_files import write_agency_files
+from simulator.city.chance import SEED
+from simulator.city.load import check_city
+from simulator.city.plan import City
 from simulator.city.readings import readings, sensors
 from simulator.drill.checks import accounted_for, equal_digests, same_answer
 from simulator.drill.load import SteadyLoad
 from simulator.drill.processes import CityProcesses
 
-_READINGS: Final = 2_000_000
-_BATCH_ROWS: Final = 20_000
 _SMALL_ROWS: Final = 10
 _SMALL_PER_S: Final = 500.0
-_SEED: Final = 20170082
+_CITY: Final = City(0.001)
 _WAIT_S: Final = 60.0
+_UNITS: Final = 29
 _HOTTEST: Final = (
     "select station, count(*) n, max(temperature) hottest, count(*) - count(temperature) missing "
     "from weather_observations group by station order by station"
@@ -72,8 +74,12 @@ def main() -> int:
         story.tell("start the witness, ops and ecc", "all serve", time.monotonic() - started_s)
         with city.client() as client:
             _load_weather(city, client, story)
-            _load_readings(client, story)
+            position = _load_city(city, client, story)
+            _take_files_in(city, client, story, Path(folder) / "inbox")
+            _link_and_open(city, client, story, Path(folder) / "open-data")
+            _replay(city, story)
             _survive_kills(city, client, story)
+            _answer(client, story, position, "the same, after the kills")
             started_s = time.monotonic()
             story.blame(equal_digests(client))
             story.tell(
@@ -95,22 +101,7 @@ def _load_weather(city: CityProcesses, client: HubClient, story: Story) -> None:
     data = files("simulator.city") / "data"
     started_s = time.monotonic()
     with as_file(data / "weather_hourly_2013.csv.gz") as file, as_file(data / "weather_mapping.toml") as mapping:
-        command = [
-            sys.executable,
-            "-m",
-            "hub.cli",
-            "load",
-            str(file),
-            "-d",
-            "weather_observations",
-            "--mapping",
-            str(mapping),
-            "--city",
-            str(city.path),
-            "--json",
-        ]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    facts = json.loads(done.stdout)
+        facts = _cityhub(city, "load", str(file), "-d", "weather_observations", "--mapping", str(mapping))
     if facts["rows"] != 26_115 or facts["accepted"] + facts["quarantined"] != facts["rows"]:
         story.blame([f"the weather file was not taken whole: {facts}"])
     story.tell(
@@ -125,24 +116,92 @@ def _load_weather(city: CityProcesses, client: HubClient, story: Story) -> None:
     )
 
 
-def _load_readings(client: HubClient, story: Story) -> None:
-    client.contract("readings")
-    batches = list(readings(_READINGS, _SEED, sensors=sensors(10_000, _SEED), batch_rows=_BATCH_ROWS))
+def _load_city(city: CityProcesses, client: HubClient, story: Story) -> dict[str, int]:
+    """The position that covers the city."""
+    facts = _cityhub(city, "city", "load", "--scale", f"{_CITY.scale:g}")
+    rows = sum(facts["rows"].values())
+    if rows != _CITY.records or facts["rejected"]:
+        story.blame([f"{rows} records were accepted and {facts['rejected']} rejected, of {_CITY.records}"])
+    story.tell(
+        f"cityhub city load: {_CITY.people:,} people, {_CITY.firms:,} firms, {_CITY.sensors:,} sensors",
+        f"{rows:,} records of {len(facts['rows'])} data sets, on disk in both centres",
+        facts["seconds"],
+    )
+    position: dict[str, int] = facts["position"]
+    _answer(client, story, position, "what is known of the city, asked at both centres")
+    return position
+
+
+def _answer(client: HubClient, story: Story, position: dict[str, int], what: str) -> None:
     started_s = time.monotonic()
-    with client.producer("demo-readings") as producer:
-        outcomes = [producer.send("readings", batch) for batch in batches]
-    receipts = [outcome.result() for outcome in outcomes]
-    seconds = time.monotonic() - started_s
-    story.tell("two million readings into ops", f"{_READINGS / seconds:,.0f} rows/s, on disk in both centres", seconds)
-    problems, (answer,) = same_answer(client, _TOTALS, newest(receipts))
+    found = list(check_city(client, _CITY, position))
+    wrong = [
+        f"{centre}: {known.name}: {table.slice(0, 3).to_pylist()}" for centre, known, table, right in found if not right
+    ]
+    story.blame(wrong)
+    questions = len(found) // len(client.centres)
+    story.tell(what, f"{questions} questions, {len(wrong)} answers wrong", time.monotonic() - started_s)
+
+
+def _take_files_in(city: CityProcesses, client: HubClient, story: Story, inbox: Path) -> None:
+    """Files with flaws: what is to be rejected is, and kept; all else is there."""
+    files = {one.path.name: one for one in write_agency_files(_CITY, inbox)}
+    started_s = time.monotonic()
+    reports = _cityhub_lines(city, "inbox", str(inbox), "--once", "--settle", "0", codes=(0, 1))
+    for report in reports:
+        expected = files[report["file"]]
+        if expected.taken and (report["rows"], report["quarantined"]) != (expected.rows, expected.rejected):
+            counts = f"{report['quarantined']} of {report['rows']} rows were rejected"
+            story.blame([f"{report['file']}: {counts}, not {expected.rejected} of {expected.rows}"])
+    taken = [one for one in reports if files[one["file"]].taken]
+    if len(reports) != len(files):
+        story.blame([f"{len(reports)} of {len(files)} files were taken"])
+    mended = sum(sum(one["put_right"].values()) for one in taken)
+    story.tell(
+        f"cityhub inbox: {len(files)} files of agencies, GB18030, workbook, JSON lines, Parquet",
+        f"{sum(one['rows'] for one in taken):,} rows, {mended:,} values put right, "
+        f"{sum(one['quarantined'] for one in taken):,} rows kept with their reason",
+        time.monotonic() - started_s,
+    )
+
+
+def _link_and_open(city: CityProcesses, client: HubClient, story: Story, folder: Path) -> None:
+    started_s = time.monotonic()
+    _cityhub(city, "link")
+    sql = "select count(*) n, count(grid_id) g, count(credit_code) e, count(reason) r from person_links"
+    _until(lambda: client.query(sql, centre="ecc").table().to_pylist()[0]["n"] == _CITY.people)
+    problems, (links,) = same_answer(client, sql, {})
     story.blame(problems)
-    if answer["n"] != _READINGS:
-        story.blame([f"{answer['n']} readings are there, {_READINGS} were sent"])
-    story.tell("both centres asked for all readings", f"{answer['n']:,} from {answer['sensors']:,} sensors at both")
+    if links["n"] != _CITY.people:
+        story.blame([f"{links['n']} people are linked of {_CITY.people}"])
+    found = f"{links['g']:,} with a grid cell, {links['e']:,} with an employer, {links['r']:,} with a reason"
+    story.tell(
+        "cityhub link: person, building, grid cell, employer",
+        f"{links['n']:,} people, {found}",
+        time.monotonic() - started_s,
+    )
+    started_s = time.monotonic()
+    opened = _cityhub(city, "publish", "residents", "legal_persons", "sensors", "--out", str(folder))
+    story.tell(
+        "cityhub publish: residents, legal persons and sensors as open data",
+        "; ".join(f"{one['data_set']} {one['rows']:,} rows, {one['rows_withheld']:,} withheld" for one in opened),
+        time.monotonic() - started_s,
+    )
+
+
+def _replay(city: CityProcesses, story: Story) -> None:
+    done = _cityhub(city, "city", "replay", "--scale", f"{_CITY.scale:g}")
+    if done["rows_rejected"] or len(done["by_agency"]) != _UNITS:
+        story.blame([f"{done['rows_rejected']} rows were rejected, of {len(done['by_agency'])} units"])
+    story.tell(
+        f"cityhub city replay: a day of {len(done['by_agency'])} source units",
+        f"{done['exchanges']:,} exchanges, {done['exchanges'] / done['seconds']:,.0f} a second",
+        done["seconds"],
+    )
 
 
 def _survive_kills(city: CityProcesses, client: HubClient, story: Story) -> None:
-    batches = list(readings(2_000 * _SMALL_ROWS, _SEED + 1, sensors=sensors(10_000, _SEED), batch_rows=_SMALL_ROWS))
+    batches = list(readings(2_000 * _SMALL_ROWS, SEED + 1, sensors=sensors(10_000, SEED), batch_rows=_SMALL_ROWS))
     started_s = time.monotonic()
     with SteadyLoad(client, "readings", batches, producer="demo-steady", per_s=_SMALL_PER_S) as load:
         time.sleep(1)
@@ -158,6 +217,23 @@ def _survive_kills(city: CityProcesses, client: HubClient, story: Story) -> None
         f"{len(receipts):,} ({sum(one.duplicate for one in receipts)} recognised as sent again)",
         seconds,
     )
+
+
+def _cityhub(city: CityProcesses, *words: str) -> Any:
+    """What a command prints with --json."""
+    return json.loads(_run(city, *words, codes=(0,)))
+
+
+def _cityhub_lines(city: CityProcesses, *words: str, codes: tuple[int, ...]) -> list[Any]:
+    return [json.loads(line) for line in _run(city, *words, codes=codes).splitlines()]
+
+
+def _run(city: CityProcesses, *words: str, codes: tuple[int, ...]) -> bytes:
+    command = [sys.executable, "-m", "hub.cli", *words, "--city", str(city.path), "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if done.returncode not in codes:
+        raise RuntimeError(f"{' '.join(command)} ended with code {done.returncode}")
+    return done.stdout
 
 
 def _kill_standby(city: CityProcesses, client: HubClient, load: SteadyLoad, story: Story) -> None:
