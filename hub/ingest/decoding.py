@@ -34,8 +34,6 @@ _JUDGED_LINES: Final = 2_000
 MARK: Final = "\U0010ffff"
 MARK_ERRORS: Final = "hub.ingest.mark"
 _SEPARATORS: Final = (b"\n", b"\x1e", b"\x1f", b"\0")
-_DISTINCT_SAMPLE: Final = 512
-_REPEATED: Final = 4  # A text must come so often, on average, that it pays to look it up.
 
 
 def resolve_encoding(path: Path, encoding: str | None) -> str:
@@ -118,7 +116,7 @@ def open_bytes(path: Path) -> Iterator[tuple[pa.NativeFile, pa.NativeFile]]:
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
-    """A byte at a time, as what breaks off a character may be the end of a row. UTF-16 and UTF-32 have no single bytes."""
+    """A byte at a time, since what breaks a character off may end its row. UTF-16 and UTF-32 have no single bytes."""
     assert isinstance(error, UnicodeDecodeError)
     end = error.end if error.encoding.startswith(("utf-16", "utf-32")) else error.start + 1
     return "".join(f"{MARK}{byte:02x}" for byte in error.object[error.start : end]), end
@@ -175,15 +173,10 @@ class Text:
         return pa.RecordBatch.from_arrays([self._decode_column(one) for one in rows.columns], names=rows.schema.names)
 
     def _decode_column(self, values: pa.Array) -> pa.Array:
+        if pa.types.is_dictionary(values.type):
+            return pa.DictionaryArray.from_arrays(values.indices, self._decode_column(values.dictionary))
         content = _content(values)
-        if content.isascii():
-            return values
-        if len(values[:_DISTINCT_SAMPLE].unique()) <= _DISTINCT_SAMPLE // 4:
-            encoded = values.dictionary_encode()
-            if _REPEATED * len(encoded.dictionary) <= len(values):
-                distinct = encoded.dictionary
-                return self._decode_each(distinct, _content(distinct)).take(encoded.indices)
-        return self._decode_each(values, content)
+        return values if content.isascii() else self._decode_each(values, content)
 
     def _decode_each(self, values: pa.Array, content: bytes) -> pa.Array:
         """All texts at once, an end of line after each, or whatever else does not occur in them."""

@@ -64,12 +64,14 @@ class SeenRows:
         return found
 
     def _remember(self, first: Words, second: Words, numbers: _Numbers, new: npt.NDArray[np.bool_]) -> None:
-        kept = np.flatnonzero(new)[: self._room]
-        if not len(kept):
+        if not new.all() or len(new) > self._room:
+            kept = np.flatnonzero(new)[: self._room]
+            first, second, numbers = first[kept], second[kept], numbers[kept]
+        if not len(first):
             return
-        self._room -= len(kept)
-        self._seen[first[kept] >> np.uint64(64 - _BITS)] = True
-        self._runs.append((first[kept], second[kept], numbers[kept].astype(np.uint32)))
+        self._room -= len(first)
+        self._seen[first >> np.uint64(64 - _BITS)] = True
+        self._runs.append((first, second, numbers.astype(np.uint32)))
         while len(self._runs) > 1 and len(self._runs[-2][0]) < 2 * len(self._runs[-1][0]):
             self._runs.append(_merged(self._runs.pop(-2), self._runs.pop()))
 

@@ -18,7 +18,7 @@ row: Excel has made zeros of its last digits, and an ID that was typed as a numb
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,24 +44,24 @@ def read_sheet(path: Path, *, sheet: str | None, names: Collection[str], block_r
     place = header_row(begun, names)
     if place is None:
         raise InputFileError(f"{path.name}: the sheet is empty", hint="name another one")
-    columns = [place for place, name in enumerate(map(_name, begun[place])) if name]
-    rows = (list(map(row.__getitem__, columns)) for row in chain(begun[place + 1 :], found.rows))
-    header = [_name(begun[place][column]) for column in columns]
-    wanted = [not names or name.casefold() in names for name in header]
+    header = [_name(cell) for cell in begun[place]]
+    named = [column for column, name in enumerate(header) if name]
+    names_found = [header[column] for column in named]
+    wanted = [not names or name.casefold() in names for name in names_found]
     notes = (f"{found.error_cells:,} cells of the workbook hold an error such as #N/A",) if found.error_cells else ()
     first, done = 0, place + 1
     size = max(1, min(block_rows, _BLOCK_CELLS // len(header)))
-    for cells in _batched(rows, size):
+    for cells in _batched(chain(begun[done:], found.rows), size):
         done += len(cells)
-        filled = [row for row in cells if any(cell != "" for cell in row)]
+        columns = _columns(cells, named)
         block = Block(
-            rows=_texts(filled, header),
+            rows=pa.RecordBatch.from_arrays([_texts(one) for one in columns], names=names_found),
             first_row=first,
             bytes_read=found.file_bytes * done // max(found.row_count, done),
             notes=notes,
         )
-        first += len(filled)
-        yield without(block, _rounded(filled, wanted), ROUNDED)
+        first += block.rows.num_rows
+        yield without(block, _rounded(columns, wanted), ROUNDED)
 
 
 def header_row(rows: Sequence[Sequence[Cell]], names: Collection[str]) -> int | None:
@@ -87,24 +87,35 @@ def _name(cell: Cell) -> str:
     return "".join(_text(cell).split("\n")).strip()
 
 
-def _texts(rows: list[list[Cell]], header: list[str]) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
-    texts = [pa.array([_text(cell) for cell in column], pa.string()) for column in columns]
-    return pa.RecordBatch.from_arrays(texts, names=header)
+def _columns(rows: list[list[Cell]], named: list[int]) -> list[Sequence[Cell]]:
+    """The named columns of the rows in which one of these holds something."""
+    columns: list[Sequence[Cell]] = list(zip(*rows, strict=True)) if rows else [()] * (max(named) + 1)
+    chosen = [columns[place] for place in named]
+    if all("" in column for column in chosen):
+        filled = [any(cell != "" for cell in cells) for cells in zip(*chosen, strict=True)]
+        chosen = [list(compress(column, filled)) for column in chosen]
+    return chosen
 
 
-def _rounded(rows: list[list[Cell]], wanted: list[bool]) -> npt.NDArray[np.bool_]:
+def _texts(column: Sequence[Cell]) -> pa.Array:
+    kinds = set(map(type, column))
+    if kinds == {str}:
+        return pa.array(column, pa.string())
+    if kinds <= {int, float}:
+        return pa.array([f"{cell:.15g}" for cell in column], pa.string())
+    return pa.array([_FORMS[type(cell)](cell) for cell in column], pa.string())
+
+
+def _rounded(columns: list[Sequence[Cell]], wanted: list[bool]) -> npt.NDArray[np.bool_]:
     """Rows that hold a number which Excel cannot have kept, shape (n,)."""
-    bad = np.zeros(len(rows), np.bool_)
-    for place in (place for place, one in enumerate(wanted) if one):
-        kinds = {type(row[place]) for row in rows}
-        if kinds & {int, float}:
-            bad |= [_is_rounded(row[place]) for row in rows]
+    bad = np.zeros(len(columns[0]), np.bool_)
+    for column in compress(columns, wanted):
+        kinds = set(map(type, column))
+        if kinds and kinds <= {int, float}:
+            bad |= np.abs(np.array(column, np.float64)) >= _EXACT_BELOW
+        elif kinds & {int, float}:
+            bad |= [isinstance(cell, int | float) and abs(cell) >= _EXACT_BELOW for cell in column]
     return bad
-
-
-def _is_rounded(cell: Cell) -> bool:
-    return isinstance(cell, int | float) and abs(cell) >= _EXACT_BELOW
 
 
 def _text(cell: Cell) -> str:

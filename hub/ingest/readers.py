@@ -39,6 +39,9 @@ BLOCK_BYTES: Final = 4 << 20
 BLOCK_ROWS: Final = 65_536
 JSON_KEYS_MAX: Final = 4_096
 _NO_OBJECT: Final = "is no JSON object"
+_SAMPLE_ROWS: Final = 512
+_REPEATED: Final = 4  # A text must come so often, on average, that it pays to look it up.
+_DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
 
 _SUFFIXES: Final[dict[str, FileFormat]] = {
     ".csv": "csv",
@@ -130,15 +133,17 @@ def _rows_of_text(text: Text, block_bytes: int, *, header: bool) -> Iterator[Blo
     an interpreter that ends meanwhile hangs or aborts.
     """
     names: list[str] | None = None if header else ["line"]
+    few: set[str] = set()
     first = 0
     for data, rest in _whole_rows(text, block_bytes, quoted=header):
-        block = _parse_raw(data, names, first, text) if text.raw and names else None
+        block = _parse_raw(data, names, few, first, text) if text.raw and names else None
         if block is None:
             decoded = text.decoded(data) if text.raw else data
-            block = _parse_rows(decoded, names, first, text, quoted=header)
+            block = _parse_rows(decoded, names, few, first, text, quoted=header)
         if any(MARK in name for name in block.rows.schema.names):
             raise InputFileError(f"{text.name}: the header is no {text.encoding}", hint="say the file's encoding")
         names = block.rows.schema.names
+        few = _repeated_columns(block.rows) if header else few
         if text.marked:
             contents_of = _marked_contents if header else _line_contents
             block = without(block, _marked(block.rows), f"holds bytes that are no {text.encoding}", contents_of)
@@ -184,20 +189,33 @@ def _well_quoted(content: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) 
     return bool(np.isin(opens, _BESIDE_QUOTES).all() and np.isin(closes, _BESIDE_QUOTES).all())
 
 
-def _parse_raw(data: bytes, names: list[str], first: int, text: Text) -> Block | None:
+def _repeated_columns(rows: pa.RecordBatch) -> set[str]:
+    """Columns that few texts make up: in the next block, each of these is read, hashed and converted once."""
+    return {name for name, values in zip(rows.schema.names, rows.columns, strict=True) if _is_repeated(values)}
+
+
+def _is_repeated(values: pa.Array) -> bool:
+    if len(values) < _SAMPLE_ROWS:
+        return False
+    if pa.types.is_dictionary(values.type):
+        return bool(_REPEATED * len(values.dictionary) <= len(values))
+    return len(values[:_SAMPLE_ROWS].unique()) <= _SAMPLE_ROWS // _REPEATED
+
+
+def _parse_raw(data: bytes, names: list[str], few: set[str], first: int, text: Text) -> Block | None:
     """Rows that are cut before they are decoded; None if one of them is malformed, or where pyarrow would see a mark of
     UTF-8 in the first bytes."""
     if data.startswith(codecs.BOM_UTF8):
         return None
     try:
-        table = _read_table(data, names, pacsv.ParseOptions(newlines_in_values=True))
+        table = _read_table(data, names, few, pacsv.ParseOptions(newlines_in_values=True))
     except pa.ArrowInvalid:
         return None
     rows = text.decode_columns(_one_batch(table))
     return Block(rows=rows, first_row=first, bytes_read=text.bytes_read, encoding=text.encoding)
 
 
-def _parse_rows(data: bytes, names: list[str] | None, first: int, text: Text, *, quoted: bool) -> Block:
+def _parse_rows(data: bytes, names: list[str] | None, few: set[str], first: int, text: Text, *, quoted: bool) -> Block:
     """Whole rows as a block of columns of text, `first` being the number of the first row; no names: a header.
 
     Not `quoted`: lines of one column.
@@ -213,6 +231,7 @@ def _parse_rows(data: bytes, names: list[str] | None, first: int, text: Text, *,
     table = _read_table(
         data,
         names,
+        few,
         pacsv.ParseOptions(
             delimiter="," if quoted else _UNIT_SEPARATOR,
             quote_char='"' if quoted else False,
@@ -229,8 +248,8 @@ def _parse_rows(data: bytes, names: list[str] | None, first: int, text: Text, *,
     )
 
 
-def _read_table(data: bytes, names: list[str] | None, parse_options: pacsv.ParseOptions) -> pa.Table:
-    """All in one chunk, columns as strings, whatever bytes they hold."""
+def _read_table(data: bytes, names: list[str] | None, few: set[str], parse_options: pacsv.ParseOptions) -> pa.Table:
+    """All in one chunk, columns as strings, whatever bytes they hold; those of `few` texts as dictionaries."""
     return pacsv.read_csv(
         pa.BufferReader(_native(data or b"\n")),  # pyarrow takes a blank line for no rows, and nothing for an error.
         read_options=pacsv.ReadOptions(
@@ -240,7 +259,10 @@ def _read_table(data: bytes, names: list[str] | None, parse_options: pacsv.Parse
         ),
         parse_options=parse_options,
         convert_options=pacsv.ConvertOptions(
-            default_column_type=pa.string(), strings_can_be_null=False, check_utf8=False
+            default_column_type=pa.string(),
+            column_types=dict.fromkeys(few, _DICTIONARY),
+            strings_can_be_null=False,
+            check_utf8=False,
         ),
     )
 
@@ -280,6 +302,8 @@ def _marked(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     """Rows with an undecodable byte in any column."""
     bad = np.zeros(batch.num_rows, np.bool_)
     for values in batch.columns:
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
         bad |= pc.match_substring(values, MARK).to_numpy(zero_copy_only=False)
     return bad
 

@@ -36,6 +36,10 @@ def row_hashes(rows: pa.RecordBatch) -> tuple[Words, Words]:
 
 
 def _column_hashes(values: pa.Array, place: int) -> tuple[Words, Words]:
+    if pa.types.is_dictionary(values.type):
+        first, second = _column_hashes(values.dictionary, place)
+        places = values.indices.fill_null(0).to_numpy()
+        return (first[places], second[places]) if len(first) else _column_hashes(values.dictionary_decode(), place)
     begun = [np.full(len(values), seed * (place + 1) % 2**64, np.uint64) for seed in _SEEDS]
     hashes = begun[0], begun[1]
     width = _fixed_bytes(values.type)
@@ -63,7 +67,7 @@ def _as_texts(values: pa.Array) -> pa.Array:
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return values
-    if pa.types.is_nested(kind) or pa.types.is_dictionary(kind):
+    if pa.types.is_nested(kind):
         return pa.array([None if value is None else repr(value) for value in values.to_pylist()], pa.string())
     return values.cast(pa.string())
 

@@ -44,9 +44,6 @@ VALUE_MAPPED: Final = "values mapped"
 Flags = npt.NDArray[np.bool_]
 _Parse = Callable[[pa.Array], pa.Array]
 _HEAD: Final = 32
-_SAMPLE: Final = 512
-_SAMPLE_DISTINCT_MAX: Final = 128
-_REPEATED: Final = 4  # A text must come so often, on average, that it pays to look it up.
 _SEARCH_PARTS: Final = 64
 _TRUE: Final = ("1", "true", "t", "yes", "y", "是")
 _FALSE: Final = ("0", "false", "f", "no", "n", "否")
@@ -96,19 +93,32 @@ class Read:
 def read_values(values: pa.Array, column: Column, how: Reading) -> Read:
     """A column of a file as its contract column's type. Raises InputFileError for a type that cannot become it."""
     if pa.types.is_dictionary(values.type):
+        if not values.indices.null_count:
+            return _taken(read_values(values.dictionary, column, how), values.indices)
         values = values.dictionary_decode()
     if column.name in how.values and not _is_text(values.type):
         values = values.cast(pa.string())
     if not _is_text(values.type):
         return _read_typed(values, column, how)
     text = _attempt(values, lambda part: part.cast(pa.string()))
-    read = read_text(text.values, column, how)
+    read = _read_text(text.values, column, how)
     return replace(read, bad=sorted({*text.bad, *read.bad})) if text.bad else read
+
+
+def _taken(distinct: Read, indices: pa.Array) -> Read:
+    """A column whose values were each read once."""
+    places = indices.to_numpy()
+    return Read(
+        values=distinct.values.take(indices),
+        bad=np.flatnonzero(np.isin(places, distinct.bad)).tolist() if distinct.bad else (),
+        note=distinct.note,
+        put_right={kind: rows[places] for kind, rows in distinct.put_right.items()},
+    )
 
 
 def read_constant(text: str, column: Column, how: Reading) -> pa.Scalar:
     """Raises ConfigurationError."""
-    read = read_text(pa.array([text], pa.string()), column, how)
+    read = _read_text(pa.array([text], pa.string()), column, how)
     if read.bad:
         raise ConfigurationError(f"constant {text!r} of column {column.name} is no {column.type}")
     return read.values[0]
@@ -149,25 +159,8 @@ def _typed_instants(values: pa.Array, time_zone: str) -> pa.Array:
     return milliseconds.cast(pa.timestamp("ms")) if values.type.tz else _in_utc(milliseconds, time_zone)
 
 
-def read_text(text: pa.Array, column: Column, how: Reading) -> Read:
-    """One column of strings as its type. Where few texts make up the column, each is read once."""
-    if len(text) <= _HEAD or len(text[:_SAMPLE].unique()) > _SAMPLE_DISTINCT_MAX:
-        return _read_each(text, column, how)
-    encoded = text.dictionary_encode(null_encoding="encode")
-    if _REPEATED * len(encoded.dictionary) > len(text):
-        return _read_each(text, column, how)
-    read = _read_each(encoded.dictionary, column, how)
-    places = encoded.indices.to_numpy()
-    return Read(
-        values=read.values.take(encoded.indices),
-        bad=np.flatnonzero(np.isin(places, read.bad)).tolist() if read.bad else (),
-        note=read.note,
-        put_right={kind: rows[places] for kind, rows in read.put_right.items()},
-    )
-
-
-def _read_each(text: pa.Array, column: Column, how: Reading) -> Read:
-    """At once if every text is plain, else with tidying."""
+def _read_text(text: pa.Array, column: Column, how: Reading) -> Read:
+    """One column of strings as its type: at once if every text is plain, else with tidying."""
     named: Flags | None = None
     if replacements := how.values.get(column.name):
         text, named = _mapped(_trimmed(text), replacements)

@@ -4,7 +4,7 @@
 
 calamine holds a sheet as one dense table: two cells in opposite corners make one of 17 thousand million, whatever the
 file says of its size. So the addresses of all cells are read before. A .xls has 65,536 rows of 256 cells at most, by
-its format. Cells that hold an error such as #N/A come out empty, and are counted here.
+its format. CELLS_MAX cells take about 1 GiB. Cells that hold an error such as #N/A come out empty; they are counted.
 """
 
 import re
@@ -21,7 +21,7 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Pass
 
 from hub.errors import InputFileError
 
-CELLS_MAX: Final = 16_000_000
+CELLS_MAX: Final = 10_000_000
 FILE_BYTES_MAX: Final = 256 << 20
 UNZIPPED_BYTES_MAX: Final = 2 << 30
 _PART_BYTES: Final = 4 << 20
@@ -29,8 +29,13 @@ _ZIP_MAGIC: Final = b"PK\x03\x04"
 _OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0"
 _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
 _WORKBOOK_PART: Final = "xl/workbook.xml"
-_ADDRESS: Final = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{1,8})([0-9]{1,10})["']""")
-_ERROR: Final = re.compile(rb"""\st\s*=\s*["']e["']""")
+# Every program writes addresses in the first form, XML allows the other, which takes twice as long to look for.
+_ADDRESS: Final = re.compile(rb' r="([A-Za-z]{1,8})([0-9]{1,10})"')
+_ODD_ADDRESS: Final = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{1,8})([0-9]{1,10})["']""")
+_ODD: Final = tuple(before + b"r" for before in (b"\t", b"\n", b"\r")) + tuple(
+    b" r" + after for after in (b" ", b"\t", b"\n", b"\r", b"='", b"= ", b"=\t", b"=\n", b"=\r")
+)
+_ERROR: Final = b' t="e"'
 _OVERLAP_BYTES: Final = 64  # Longer than an address, so that none is lost where two reads meet.
 _TO_CSV: Final = "save the sheet as CSV in UTF-8"
 
@@ -100,10 +105,12 @@ def _measure_part(name: str, archive: zipfile.ZipFile, part: zipfile.ZipInfo) ->
     rest = b""
     with archive.open(part) as stream:
         while data := stream.read(_PART_BYTES):
-            found = _ADDRESS.findall(rest + data)
-            columns = max(columns, *(_column_number(letters) for letters in {letters for letters, _ in found}), 0)
-            rows = max(rows, *(int(digits) for _, digits in found), 0)
-            errors += len(_ERROR.findall(data))
+            text = rest + data
+            address = _ODD_ADDRESS if any(one in text for one in _ODD) else _ADDRESS
+            letters, digits = zip(*address.findall(text) or [(b"", b"0")], strict=True)
+            columns = max(columns, *map(_column_number, set(letters)))
+            rows = max(rows, *map(int, set(digits)))
+            errors += data.count(_ERROR)
             if rows * columns > CELLS_MAX:
                 raise _too_large(name)
             rest = data[-_OVERLAP_BYTES:]

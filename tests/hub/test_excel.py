@@ -100,9 +100,9 @@ def test_times_are_rounded_to_what_was_meant(tmp_path: Path) -> None:
 
 
 def test_titles_above_the_header_are_passed_over(tmp_path: Path) -> None:
-    """Goal: the header is found under titles, notes and empty rows, and where no name is known, the first row that holds
+    """Goal: the header is found under titles, notes and empty rows; where no name is known, the first row that holds
     something is taken. Method: a sheet as offices make it; then names of a mapping; then unknown ones."""
-    sheet = [["深圳市物品登记表"], [None, "单位：", "某局"], [], [None, "编号", "日\n期", "备注"],
+    sheet: list[list[Any]] = [["深圳市物品登记表"], [None, "单位：", "某局"], [], [None, "编号", "日\n期", "备注"],
              [None, "a", date(2017, 4, 12), "好"], [], [None, "b", None, None]]  # fmt: skip
     path = write(tmp_path / "a.xlsx", sheet)
     (part,) = prepare_file(path, THINGS)
@@ -208,8 +208,17 @@ def test_sheets_that_memory_cannot_hold(tmp_path: Path, monkeypatch: pytest.Monk
         sheet = book.add_worksheet()
         sheet.write(0, 0, "编号")
         sheet.write(1_048_575, 16_383, "x")
-    with pytest.raises(InputFileError, match="16,000,000 cells"):
+    with pytest.raises(InputFileError, match="10,000,000 cells"):
         read(tmp_path / "a.xlsx")
+    for form in (b" r = 'XFD1048576'", b'\nr="XFD1048576"', b' r="xfd1048576"'):
+        with (
+            zipfile.ZipFile(write(tmp_path / "c.xlsx", [["编号"], ["x"]])) as source,
+            zipfile.ZipFile(tmp_path / "d.xlsx", "w") as target,
+        ):
+            for name in source.namelist():
+                target.writestr(name, source.read(name).replace(b' r="A2"', form))
+        with pytest.raises(InputFileError, match="10,000,000 cells"):
+            read(tmp_path / "d.xlsx")
     small = write(tmp_path / "b.xlsx", [["编号"], ["x"]])
     monkeypatch.setattr(workbooks, "UNZIPPED_BYTES_MAX", 100)
     with pytest.raises(InputFileError, match="save the sheet as CSV"):

@@ -241,7 +241,11 @@ def test_errors_of_a_file_reject_it_and_others_leave_it(
 def test_a_file_that_changes_while_it_is_loaded_stays(tmp_path: Path) -> None:
     """Goal: what is in `done` is what was loaded. Method: the file grows during the load; the next round takes it."""
     path = put(tmp_path, "readings.csv")
-    centre = Centre(while_loading=lambda: path.write_text("longer", encoding="utf-8") and None)
+
+    def grow() -> None:
+        path.write_text("longer", encoding="utf-8")
+
+    centre = Centre(while_loading=grow)
     inbox = box(tmp_path, centre)
     (report,) = inbox.round()
     assert report["outcome"] == "waiting"
@@ -274,7 +278,7 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(
             case "after":
                 patch.setattr(folders, "_sync", kill)
             case "fsync":
-                patch.setattr(folders.os, "fsync", kill)
+                patch.setattr(os, "fsync", kill)
             case "open":
                 patch.setattr(folders, "_write", kill)
             case _:

@@ -187,6 +187,26 @@ def test_a_second_run_sends_nothing(city: City) -> None:
     assert done["person_links"].changed == "building_links, residents"
 
 
+@pytest.mark.parametrize(
+    ("source", "due"),
+    [
+        ("residents", LINKS),
+        ("legal_persons", LINKS),
+        ("insured_people", ("person_links",)),
+        ("buildings", ("building_links",)),
+        ("grid_cells", ("building_links",)),
+    ],
+)
+def test_who_depends_on_what(city: City, source: str, due: tuple[str, ...]) -> None:
+    """Method: a source is sent again as it is. What depends on buildings and cells does so through their links, which
+    stay as they are."""
+    city.link()
+    city.put(source, *city.rows(source))
+    done = city.link()
+    assert tuple(name for name, one in done.items() if one.changed == source) == due
+    assert {name for name, _ in city.sent} == {"linkage_runs"}
+
+
 def test_what_is_not_linked_says_why(city: City) -> None:
     city.put("residents", person("p1", None), person("p2", "b9"), person("p3", "b2"), person("p4"))
     city.put("insured_people", insured("p1", "f2"), insured("p2", "f9"), insured("p4", "f1", date(2026, 6, 30)))
@@ -281,7 +301,7 @@ CHANGES: Final = st.sampled_from(sorted(ROWS)).flatmap(
 GROUPS: Final = st.lists(st.lists(CHANGES, min_size=1, max_size=4), min_size=1, max_size=3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(GROUPS)
 def test_in_steps_as_in_one(groups: list[list[tuple[str, bool, list[dict[str, Any]]]]]) -> None:
     """Goal: links that are brought up to date in steps are those of one run from scratch, and of a model.

@@ -214,11 +214,10 @@ def test_other_datums_become_wgs_84(tmp_path: Path, datum: Datum) -> None:
     assert np.allclose([row["lon"] for row in rows[:9]], lon[:9], atol=1e-8, rtol=0)
     assert [(row["lon"], row["lat"]) for row in rows[9:]] == [(114.0, None), (None, None)]
     assert report.put_right == {MOVED: 9}
+    (tmp_path / "b.csv").write_text("observed_at,sensor_id,value,quality\n2017-04-12,1,1,1\n", encoding="utf-8")
+    parts = prepare_file(tmp_path / "b.csv", builtin_contracts()["readings"], LoadOptions(mapping=Mapping(datum=datum)))
     with pytest.raises(ConfigurationError, match="readings has no place"):
-        (tmp_path / "b.csv").write_text("observed_at,sensor_id,value,quality\n2017-04-12,1,1,1\n", encoding="utf-8")
-        list(
-            prepare_file(tmp_path / "b.csv", builtin_contracts()["readings"], LoadOptions(mapping=Mapping(datum=datum)))
-        )
+        list(parts)
 
 
 def test_published_examples_of_the_shift() -> None:
@@ -344,7 +343,7 @@ def test_kinds_of_reasons() -> None:
 
 
 def test_exchanges_do_not_depend_on_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Goal: the same file cut the same way gives the same exchanges, and counts add up. Method: several sizes of blocks;
+    """Goal: the same file cut the same way gives the same exchanges, and counts add up. Method: blocks of many sizes;
     the note that rows are no longer remembered."""
     lines = [",".join(cells) for cells in clean_lines(300)] + [",".join(cells) for cells in clean_lines(40)]
     expected = prepared(tmp_path / "a.csv", lines, exchange_rows=50)

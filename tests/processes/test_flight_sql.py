@@ -13,6 +13,7 @@ from typing import Literal
 
 import adbc_driver_flightsql.dbapi as flight_sql
 import adbc_driver_manager
+import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.flight as fl
@@ -28,6 +29,7 @@ from hub.position import position_of_text
 from hub.rpc.v1 import flight_pb2
 from hub.rpc.v1 import flight_sql_pb2 as pb
 from hub.rpc.v1.bulk_pb2 import BulkExchange
+from simulator.city.plan import City
 from simulator.city.readings import readings, sensors
 from simulator.drill.processes import CityProcesses
 
@@ -487,7 +489,7 @@ def test_rows_of_a_registry_are_upserted(city: CityProcesses) -> None:
     """Method: through the centre that does not lead; more rows than one exchange has; the last write wins."""
 
     def people(first: int, count: int, name: str) -> pa.Table:
-        ids = [f"p{number:06}" for number in range(first, first + count)]
+        ids = City(0.01).person_codes(np.arange(first, first + count))
         return pa.table({"resident_id": ids, "name": [name] * count})
 
     with connected(city, "ecc", cityhub_read="strong") as connection:

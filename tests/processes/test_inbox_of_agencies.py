@@ -131,7 +131,7 @@ def test_references_are_looked_up(city: CityProcesses, client: HubClient, tmp_pa
         ("places", "registry", ["code"], None),
         ("visits", "event", [], "places"),
     ):
-        columns = [
+        columns: list[dict[str, Any]] = [
             {"name": "code", "type": "string", "title": title, "required": kind == "registry"},
             {"name": "number", "type": "int32", "title": {"zh": "号", "en": "Number"}},
         ]

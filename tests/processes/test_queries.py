@@ -106,20 +106,32 @@ def test_parameters_by_place_and_by_name(client: HubClient) -> None:
 
 
 BUILDING = "4403050010010000000000001"
+PERSONS = ("110105194912310011", "110105202410040012")
 ARGUMENTS: dict[str, dict[str, object]] = {
     "buildings_near": {"lon": 114.0579, "lat": 22.5431},
     "dispatches_of_incident": {"incident_id": "i1"},
+    "exchanges_by_agency": {},
+    "experts_for": {"hazard": "gas_leak"},
+    "geological_points_in_rain": {},
+    "grid_cell_at": {"lon": 114.0579, "lat": 22.5431},
+    "hidden_danger_loop": {"today": "2026-06-01"},
     "incidents_since": {"since": "2026-01-01"},
     "open_hidden_dangers_by_street": {},
     "people_and_firms_in_building": {"building_code": BUILDING},
-    "person_by_id": {"resident_id": "p1"},
+    "person_by_id": {"resident_id": PERSONS[0]},
+    "pipelines_at_works": {"today": "2026-06-01"},
+    "presence_by_district": {"since": "2026-06-01"},
     "quality_by_agency": {},
     "quarantined_rows": {"data_set": "sensors"},
     "readings_of_sensor": {"sensor_id": 1},
     "residents_within": {"lon": 114.0579, "lat": 22.5431, "radius_m": 300},
     "rows_received_by_data_set": {},
+    "sea_now": {},
     "sensors_near": {"lon": 114.0579, "lat": 22.5431, "kind": "noise"},
+    "street_furniture_near": {"lon": 114.0579, "lat": 22.5431},
     "unlinked_by_reason": {},
+    "water_now": {},
+    "weather_warnings_in_force": {"at": "2026-06-01"},
     "who_lives_in_building": {"building_code": BUILDING},
 }
 
@@ -136,8 +148,8 @@ def test_the_named_queries_answer(city: CityProcesses, client: HubClient) -> Non
     """Method: a few rows with known answers, each query at both centres; distances against the haversine formula."""
     person = {"name": "张三", "building_code": BUILDING}
     people = [
-        {**person, "resident_id": "p1", "birth_date": 0},
-        {**person, "resident_id": "p2", "birth_date": 20_000},
+        {**person, "resident_id": PERSONS[0], "birth_date": 0},
+        {**person, "resident_id": PERSONS[1], "birth_date": 20_000},
     ]
     send(client, "residents", people)
     place = {"district": "福田区", "lon": 114.0579, "lat": 22.5449}  # 200 m to the north
@@ -157,7 +169,7 @@ def test_the_named_queries_answer(city: CityProcesses, client: HubClient) -> Non
         for centre in CENTRES:
             rows = client.query_named(name, arguments, centre=centre, strong=True).table().to_pylist()
             assert answers.setdefault(name, rows) == rows
-    assert [row["resident_id"] for row in answers["who_lives_in_building"]] == ["p1", "p2"]
+    assert [row["resident_id"] for row in answers["who_lives_in_building"]] == list(PERSONS)
     (near,) = answers["residents_within"]
     assert (near["residents"], near["distance_m"]) == (2, pytest.approx(200.2, abs=0.3))
     assert [row["sensor_id"] for row in answers["sensors_near"]] == [1]
