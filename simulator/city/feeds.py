@@ -90,7 +90,7 @@ class Feed:
     exchanges: int
     rows: int
     make: Make
-    history_rows: int = 0
+    history_rows: Callable[[City], int]
 
     @property
     def contract(self) -> Contract:
@@ -101,7 +101,7 @@ class Feed:
 
     def rows_of(self, city: City, day: int) -> int:
         """How many rows there are on a day; day 0 is the history's."""
-        return max(self.exchanges_of(city) * self.rows, self.history_rows if day == 0 else 0)
+        return max(self.exchanges_of(city) * self.rows, self.history_rows(city) if day == 0 else 0)
 
     def batch(self, city: City, day: int, first: int, end: int) -> pa.RecordBatch:
         """The rows from `first` to before `end` of a day."""
@@ -558,16 +558,21 @@ def _cells_in_use(city: City) -> pa.Array:
     return names.filter(pc.is_in(names, value_set=city.building_grids.unique()))
 
 
-def _feed(data_set: str, exchanges: int, rows: int, make: Make, history_rows: int = 0) -> Feed:
-    return Feed(data_set=data_set, exchanges=exchanges, rows=rows, make=make, history_rows=history_rows)
+def _feed(data_set: str, exchanges: int, rows: int, make: Make, history_rows: int | Callable[[City], int] = 0) -> Feed:
+    least = history_rows if callable(history_rows) else lambda city: history_rows
+    return Feed(data_set=data_set, exchanges=exchanges, rows=rows, make=make, history_rows=least)
+
+
+def _cells_by_the_hour(city: City) -> int:
+    return 24 * len(_cells_in_use(city))
 
 
 FEEDS: Final = (
     _feed("readings", 1_311_000, 8, _readings),
     _feed("traffic_flow", 720_000, 4, _traffic),
-    _feed("presence", 480_000, 4, _presence),
+    _feed("presence", 480_000, 4, _presence, _cells_by_the_hour),
     _feed("power_use", 480_000, 4, _power),
-    _feed("payment_activity", 288_000, 4, _payments),
+    _feed("payment_activity", 288_000, 4, _payments, _cells_by_the_hour),
     _feed("gas_use", 288_000, 2, _volume(2.5)),
     _feed("water_use", 288_000, 2, _volume(12)),
     _feed("internet_reports", 200_000, 1, _internet),

@@ -6,6 +6,8 @@ Method: the smallest city by the commands; a day by its parts.
 """
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,28 @@ def test_files_and_tables(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["files", str(tmp_path / "inbox"), "--scale", "77"])
     assert done.exit_code == 2
     assert "a city has a scale from 0.0001 to 10" in done.stderr
+
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SHOWN = dict(re.findall(r"^\| (S\d+) [^|]*\| `cityhub ([^`]*)` \|$", README, re.MULTILINE))
+
+
+@pytest.mark.parametrize("system", SHOWN)
+def test_every_system_is_shown_by_its_command(
+    city: CityProcesses, system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: the table of the README works as it is written. Method: each command; queries must answer with rows."""
+    monkeypatch.chdir(tmp_path)
+    words = [
+        *shlex.split(SHOWN[system]),
+        "--city",
+        str(city.path),
+        *(("-f", "json") if "query" in SHOWN[system] else ("--json",)),
+    ]
+    done = CliRunner().invoke(hub_app, words)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout), "there is something to show"
+
+
+def test_the_readme_shows_all_systems_that_are_data() -> None:
+    assert set(SHOWN) == {f"S{number}" for number in (1, 2, 3, 6, *range(8, 16), 17)}
