@@ -8,10 +8,12 @@ was accepted and is there once at both centres, a second load adds nothing, and 
 """
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
@@ -41,7 +43,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     all_sensors = sensors(10_000, seed)
     files = {
         "readings": (count, readings(count, seed, sensors=all_sensors, batch_rows=_BATCH_ROWS)),
-        "buildings": (parameters["buildings"], iter([_buildings(parameters["buildings"], seed)])),
+        "buildings": (parameters["buildings"], _buildings(parameters["buildings"], seed)),
     }
     metrics: dict[str, Metric] = {}
     for name, (rows, batches) in files.items():
@@ -72,15 +74,19 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     return Outcome(verified=verified, metrics=metrics | process_metrics(before, after))
 
 
-def _buildings(count: int, seed: int) -> pa.RecordBatch:
+def _buildings(count: int, seed: int) -> Iterator[pa.RecordBatch]:
     """Texts of the kinds and lengths that a register of buildings has."""
     random = np.random.default_rng(seed)
-    numbers = np.arange(count)
+    for begin in range(0, count, _BATCH_ROWS):
+        yield _some_buildings(np.arange(begin, min(begin + _BATCH_ROWS, count)), random)
+
+
+def _some_buildings(numbers: npt.NDArray[np.int64], random: np.random.Generator) -> pa.RecordBatch:
+    count, texts = len(numbers), numbers.astype(str)
     districts = np.array(["罗湖区", "福田区", "南山区", "宝安区", "龙岗区"])[numbers % 5]
     streets = np.array(["深南大道", "滨河大道", "红荔路", "新洲路", "北环大道", "笋岗东路"])[
         random.integers(0, 6, count)
     ]
-    texts = numbers.astype(str)
     columns = {
         "building_code": np.char.add("440303", np.char.zfill(texts, 19)),
         "name": np.char.add(np.char.add("深圳大厦", texts), "号楼"),
@@ -96,17 +102,14 @@ def _buildings(count: int, seed: int) -> pa.RecordBatch:
         "built_year": random.integers(1980, 2017, count),
     }
     schema = builtin_contracts()["buildings"].schema
-    batch = pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in columns.items()})
-    return pa.RecordBatch.from_arrays(
-        [
-            batch[field.name].cast(field.type) if field.name in columns else pa.nulls(count, field.type)
-            for field in schema
-        ],
-        schema=schema,
-    )
+    arrays = [
+        pa.array(columns[one.name]).cast(one.type) if one.name in columns else pa.nulls(count, one.type)
+        for one in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def write_csv(path: Path, contract: Contract, batches: Any) -> None:
+def write_csv(path: Path, contract: Contract, batches: Iterator[pa.RecordBatch]) -> None:
     """Rows under their Chinese titles, in GB18030, as an agency sends them."""
     titles = [column.title.zh for column in contract.columns]
     plain = pacsv.WriteOptions(include_header=False, quoting_style="needed")
