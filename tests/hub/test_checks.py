@@ -262,7 +262,7 @@ def test_every_row_ends_on_one_side(rows: list[tuple[int | None, int | None, flo
     assert list(zip(*accepted, strict=True)) == [row for row in rows if good(row)]
 
 
-def _rows_of(data_set: str, **columns: list[object]) -> pa.RecordBatch:
+def _rows_of(data_set: str, **columns: list[Any]) -> pa.RecordBatch:
     known = builtin_contracts()[data_set]
     fields = {name: pa.array(values, known.column(name).arrow) for name, values in columns.items()}
     return conform(known, pa.record_batch(fields))
@@ -271,7 +271,12 @@ def _rows_of(data_set: str, **columns: list[object]) -> pa.RecordBatch:
 def test_exchanged_coordinates_are_named() -> None:
     """Goal: a place whose longitude is a latitude says so; one that is merely far away does not."""
     known = builtin_contracts()["sensors"]
-    columns = {"sensor_id": [1, 2, 3], "kind": ["gas"] * 3, "unit": ["%LEL"] * 3, "district": ["南山区"] * 3}
+    columns: dict[str, list[Any]] = {
+        "sensor_id": [1, 2, 3],
+        "kind": ["gas"] * 3,
+        "unit": ["%LEL"] * 3,
+        "district": ["南山区"] * 3,
+    }
     rows = _rows_of("sensors", **columns, lon=[113.9, 22.5, 100.0], lat=[22.5, 113.9, 22.5])
     checked = check(known, rows)
     assert [one.row for one in checked.rejected] == [1, 2]
@@ -282,7 +287,7 @@ def test_exchanged_coordinates_are_named() -> None:
 def test_moments_stand_in_their_order() -> None:
     """Goal: what cannot precede is refused; what is not known yet is no fault."""
     known = builtin_contracts()["hidden_dangers"]
-    columns = {
+    columns: dict[str, list[Any]] = {
         "danger_id": ["a", "b", "c"],
         "level": ["major"] * 3,
         "district": ["南山区"] * 3,
