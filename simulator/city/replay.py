@@ -86,7 +86,8 @@ async def _replay(
     slices = max(_SLICES_MIN, -(-city.exchanges_a_day // _SLICE_EXCHANGES))
     started_s = time.perf_counter()
     async with AsyncHubClient(addresses) as client, AsyncExitStack() as stack:
-        await client.contract(FEEDS[0].data_set)
+        for feed in FEEDS:
+            await client.contract(feed.data_set)
         units = {
             name: await stack.enter_async_context(client.producer(name, log=log, window_max=_WINDOW))
             for name, log in _producers(city, day)
