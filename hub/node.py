@@ -256,10 +256,11 @@ class Node:
                 if not any(driver.leads for driver in self._drivers.values()):
                     raise SnapshotNeededError(reason)
 
-    def _take_snapshot(self, told: Callable[[str], None]) -> Snapshot:
+    def _take_snapshot(self, told: Callable[[str], None], data_sets: Sequence[str]) -> Snapshot:
         return take(
             self._store,
             self._files,
+            data_sets=data_sets,
             centre=self._centre,
             id_at=lambda log, lsn: self._disks[log].id_now(lsn),
             told=told,

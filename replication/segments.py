@@ -152,6 +152,15 @@ class SegmentFiles:
             file.close()
         return segment_id, size_bytes
 
+    def link(self, segment_id: str, folder: Path) -> bool:
+        """Takes a file of another folder of segments on this disk without copying it; says whether that went well."""
+        try:
+            self.path(segment_id).hardlink_to(folder / (segment_id + _SEGMENT))
+            self._sizes_bytes[segment_id] = self.path(segment_id).stat().st_size
+        except OSError:
+            return False
+        return True
+
     def receive(self, segment_id: str, size_bytes: int) -> Reception:
         """Takes up the reception of a segment of that length where an earlier one ended.
 

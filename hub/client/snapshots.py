@@ -5,9 +5,10 @@ what is new.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import grpc
@@ -40,17 +41,27 @@ Told = Callable[[FetchProgress], None]
 
 @asynccontextmanager
 async def fetched(
-    channel: grpc.aio.Channel, files: SegmentFiles, *, by: str, limits: ReplicationLimits, told: Told
+    channel: grpc.aio.Channel,
+    files: SegmentFiles,
+    *,
+    by: str,
+    limits: ReplicationLimits,
+    told: Told,
+    data_sets: Collection[str] = (),
+    beside: Path | None = None,
 ) -> AsyncIterator[Snapshot]:
     """Inside, every file of the snapshot is in `files`, durably, and the centre keeps its log from there on.
+
+    `data_sets`: of these only, or of all. `beside`: a folder of segments, perhaps on this disk, whose files are linked
+    rather than fetched.
 
     Raises UnavailableError: what came stays, and another try goes on from there.
     """
     stub = pb_grpc.SnapshotServiceStub(channel)
     peer = SegmentPeer(channel, limits=limits)
     try:
-        key, snapshot = await _take(stub, by, told)
-        fetching = _Fetch(stub, key, snapshot, files, told)
+        key, snapshot = await _take(stub, pb.TakeSnapshotRequest(by=by, data_sets=data_sets), told)
+        fetching = _Fetch(stub, key, snapshot, files, told, beside)
         keeping = asyncio.create_task(fetching.keep())
         try:
             await _unless_it_fails(keeping, asyncio.create_task(fetching.run(peer)))
@@ -74,9 +85,9 @@ async def _unless_it_fails(other: "asyncio.Task[None]", work: "asyncio.Task[None
         await asyncio.gather(work, return_exceptions=True)
 
 
-async def _take(stub: pb_grpc.SnapshotServiceStub, by: str, told: Told) -> tuple[str, Snapshot]:
+async def _take(stub: pb_grpc.SnapshotServiceStub, request: pb.TakeSnapshotRequest, told: Told) -> tuple[str, Snapshot]:
     try:
-        async for reply in stub.Take(pb.TakeSnapshotRequest(by=by)):
+        async for reply in stub.Take(request):
             if reply.key:
                 return reply.key, snapshot_from_json(reply.description)
             told(FetchProgress(at=f"the other centre reads {reply.at}"))
@@ -87,8 +98,15 @@ async def _take(stub: pb_grpc.SnapshotServiceStub, by: str, told: Told) -> tuple
 
 class _Fetch:
     def __init__(
-        self, stub: pb_grpc.SnapshotServiceStub, key: str, snapshot: Snapshot, files: SegmentFiles, told: Told
+        self,
+        stub: pb_grpc.SnapshotServiceStub,
+        key: str,
+        snapshot: Snapshot,
+        files: SegmentFiles,
+        told: Told,
+        beside: Path | None,
     ) -> None:
+        self._beside = beside
         self._stub = stub
         self._key = key
         self._snapshot = snapshot
@@ -104,13 +122,16 @@ class _Fetch:
         for one, size in self._snapshot.sizes_bytes.items():
             if self._files.holds(one) and self._files.size(one) != size:
                 self._files.distrust(one)
-        missing = [one for one in self._snapshot.sizes_bytes if not self._files.holds(one)]
+        missing = [one for one in self._snapshot.sizes_bytes if not self._files.holds(one) and not self._linked(one)]
         outcomes = await asyncio.gather(*(peer.fetch(one, self._files) for one in missing), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, SegmentError):
                 raise UnavailableError(f"the snapshot was not fetched: {outcome}", hint="it is tried again")
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    def _linked(self, one: str) -> bool:
+        return self._beside is not None and self._files.link(one, self._beside)
 
     async def keep(self) -> None:
         """Tells how far it is, which keeps the files there."""

@@ -16,8 +16,8 @@ from hub.snapshots.take import Snapshots
 from replication.errors import ReplicationError, SegmentError
 
 Context = grpc.aio.ServicerContext
-Take = Callable[[Callable[[str], None]], Snapshot]
-"""Blocks; tells what it is at."""
+Take = Callable[[Callable[[str], None], Sequence[str]], Snapshot]
+"""Of these data sets, or of all. Blocks; tells what it is at."""
 Drop = Callable[[Sequence[str]], Awaitable[None]]
 
 
@@ -41,7 +41,7 @@ class SnapshotServicer(pb_grpc.SnapshotServiceServicer):
 
         def work() -> Snapshot:
             try:
-                return self._take(tell)
+                return self._take(tell, request.data_sets)
             finally:
                 tell(None)
 

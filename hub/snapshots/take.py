@@ -6,7 +6,7 @@ A snapshot is let go by whoever asked for it, or when nothing was heard of them 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hub.errors import UnknownDataSetError
 from hub.segments.descriptor import descriptor_from_json
 from hub.snapshots.description import Point, Snapshot, TableFiles
 from hub.store.store import Store
@@ -97,12 +98,21 @@ class Snapshots:
 
 
 def take(
-    store: Store, files: SegmentFiles, *, centre: str, id_at: Callable[[str, int], EntryId], told: Progress
+    store: Store,
+    files: SegmentFiles,
+    *,
+    centre: str,
+    id_at: Callable[[str, int], EntryId],
+    told: Progress,
+    data_sets: Sequence[str] = (),
 ) -> Snapshot:
     """Of all that is applied when it is called; `id_at` says which entry of a log has an lsn. Blocks.
 
-    Raises SegmentError when the files cannot be written.
+    `data_sets`: only these, and of the hub's own tables only the one that says whose the segments are; a centre cannot
+    be made of that. Raises SegmentError when the files cannot be written, UnknownDataSetError.
     """
+    if unknown := set(data_sets) - store.contracts().keys():
+        raise UnknownDataSetError(f"there is no data set {', '.join(sorted(unknown))}")
     cursor = store.cursor()
     sizes: dict[str, int] = {}
     try:
@@ -111,13 +121,16 @@ def take(
         position = {log: Point.of(id_at(log, lsn)) for log, lsn in applied.items()}
         listed = "select schema_name, table_name from duckdb_tables() where schema_name in ('hot', 'hub') order by all"
         tables = []
+        wanted = {("hot", name) for name in data_sets} | {("hub", "segments")}
         for schema, name in cursor.execute(listed).fetchall():
-            told(f"{schema}.{name}")
-            tables.append(_export(cursor, files, schema, name, sizes))
+            if not data_sets or (schema, name) in wanted:
+                told(f"{schema}.{name}")
+                tables.append(_export(cursor, files, schema, name, sizes))
         described = cursor.execute("select descriptor from hub.segments").fetchall()
     finally:
         cursor.close()
-    segments = [descriptor_from_json(text) for (text,) in described]
+    held = [descriptor_from_json(text) for (text,) in described]
+    segments = [one for one in held if not data_sets or one.data_set in data_sets]
     sizes |= {one.id: one.size_bytes for one in segments}
     return Snapshot(
         centre=centre,

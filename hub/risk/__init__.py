@@ -1,0 +1,1 @@
+"""The city's risk: formulas, impact of accidents, the score of risk points, the map."""
