@@ -16,6 +16,7 @@ from hub.cli import (
     quality,
     quarantine,
     queries,
+    risk,
     roles,
     run,
     status,
@@ -58,6 +59,7 @@ contract.command("lint")(catalogue.lint)
 app.add_typer(contract, name="contract")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(risk.app, name="risk")
 app.add_typer(witness.app, name="witness")
 
 

@@ -49,8 +49,9 @@ class Files:
         listed = self._extract.paths(data_set) if paths is None else paths
         return source(self._contracts[data_set], listed, DATA_SETS[data_set])
 
-    def parts(self, data_set: str, parts: int) -> list[list[str]]:
-        return parts_of_files(self._extract.files[data_set], parts)
+    def parts(self, data_set: str, parts: int) -> list[str]:
+        """The same of each part of the files."""
+        return [self.source(data_set, paths) for paths in parts_of_files(self._extract.files[data_set], parts)]
 
     def table(self, data_set: str, rest: str = "") -> pa.Table:
         return self.ask(f"select * from {self.source(data_set)} {rest}")

@@ -99,16 +99,13 @@ def _facts(found: pa.Table, points: pa.Table, place: Points, read: Files, at_ms:
         group: sum(fields.get(field, 0) for field in known) for group, known in by.experts.items()
     }
     warnings = _warnings(read, at_ms)
-    for name, column, values in (
-        ("plans", "category", plans),
-        ("experts", "group", experts),
-        ("stocks", "district", stocks),
-        ("warning", "district", warnings),
+    for name, column, values, otherwise in (
+        ("plans", "category", plans, 0),
+        ("experts", "group", experts, 0),
+        ("stocks", "district", stocks, 0),
+        ("warning", "district", warnings, warnings[None]),
     ):
-        facts[name] = np.array(
-            [values.get(one, warnings[None] if name == "warning" else 0) for one in points[column].to_pylist()],
-            np.int64,
-        )
+        facts[name] = np.array([values.get(one, otherwise) for one in points[column].to_pylist()], np.int64)
     return facts
 
 

@@ -12,8 +12,8 @@ Cells = npt.NDArray[np.uint64]
 Degrees = npt.NDArray[np.float64]
 
 RESOLUTION: Final = 9
-# Centres of neighbours are 335 m apart at least in the city, so that a ring reaches 290 m farther than the one within it;
-# no place of a cell is farther from its centre than 203 m (measured over the city's cells, here with a margin).
+# Centres of neighbours are 335 m apart at least in the city, so that a ring reaches 290 m farther than the one within
+# it; no place of a cell is farther from its centre than 203 m (measured over the city's cells, here with a margin).
 _RING_M: Final = 280.0
 _CELL_RADIUS_M: Final = 215.0
 

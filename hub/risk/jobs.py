@@ -50,7 +50,7 @@ class RayEngine:
             ray.init(address=self._address, **settings)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UnavailableError(f"Ray cannot be used: {error}", hint="--engine local does without it") from error
-        self._remote = ray.remote(num_cpus=1, max_retries=_RETRIES_MAX, retry_exceptions=[OSError])(_run)
+        self._remote = ray.remote(num_cpus=1, max_retries=_RETRIES_MAX)(_run)
         return self
 
     def __exit__(self, *exception: object) -> None:

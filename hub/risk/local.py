@@ -1,4 +1,4 @@
-"""The engine without Ray: each task in turn in one DuckDB with all processors. For small cities, and to compare with."""
+"""The engine without Ray: each task in turn in one DuckDB with all processors; for small cities, and to compare."""
 
 import os
 from collections.abc import Callable, Sequence

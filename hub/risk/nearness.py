@@ -3,8 +3,9 @@
     things (kind, run from a place to a place, amounts) ─ cell ─┐
     risk points (place, reach) ─ cells around ──────────────────┴─ distance ≤ reach → (point, kind): count, amount
 
-A thing is a straight run, of no length for all but pipelines and roads. Distances are from the point to the nearest place
-of the run, in a plane around the point: within 20 km that is right to a ten-thousandth. Each part of the points is a task.
+A thing is a straight run, of no length for all but pipelines and roads. Distances are from the point to the nearest
+place of the run, in a plane around the point: within 20 km that is right to a ten-thousandth. Each part of the points
+is a task.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hub.catalogue.contract import Contract
 from hub.risk.gathering import Gathered
 from hub.risk.score import FACTS, Scores
-from hub.risk.weighing import COLOURS, GROUPS, INDICATORS, Weights
+from hub.risk.weighing import COLOURS, INDICATORS, Weights
 
 WORDS: Final = {
     "e1": "影响范围内居民多 many residents within reach",
@@ -124,8 +124,10 @@ def _batch(contract: Contract, columns: Mapping[str, Sequence[Any]]) -> pa.Recor
 
 _ROLLUPS: Final = """
 select $1 as run_id, make_timestamp($2 * 1000) as scored_at, kind, name, count(*)::integer as points,
-    count(*) filter (where colour = 'red')::integer as red, count(*) filter (where colour = 'orange')::integer as orange,
-    count(*) filter (where colour = 'yellow')::integer as yellow, count(*) filter (where colour = 'blue')::integer as blue,
+    count(*) filter (where colour = 'red')::integer as red,
+    count(*) filter (where colour = 'orange')::integer as orange,
+    count(*) filter (where colour = 'yellow')::integer as yellow,
+    count(*) filter (where colour = 'blue')::integer as blue,
     max(risk) as risk_max, avg(risk) as risk_mean
 from (
     select 'city' as kind, '全市' as name, * from points

@@ -33,7 +33,8 @@ _EXCHANGE_ROWS: Final = 2_000
 _LOG: Final = "ecc"
 BEFORE: Final = (
     "select s.risk_point_id, s.colour from risk_scores s "
-    "where s.run_id = (select run_id from risk_runs where run_id <> $run_id order by scored_at desc, finished_at desc limit 1)"
+    "where s.run_id = (select run_id from risk_runs where run_id <> $run_id "
+    "order by scored_at desc, finished_at desc limit 1)"
 )
 
 

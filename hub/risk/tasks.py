@@ -2,8 +2,8 @@
 
     split files or rows into parts → Task, Task, … → engine → one table a task → merged
 
-Sums over whole numbers and extremes are all that tasks hand on, so that a result is the same to the last bit however its
-input is cut, and wherever its tasks run.
+Sums over whole numbers and extremes are all that tasks hand on, so that a result is the same to the last bit however
+its input is cut, and wherever its tasks run.
 """
 
 from collections.abc import Mapping, Sequence

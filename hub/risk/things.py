@@ -13,6 +13,7 @@ from hub.risk.weighing import Weights
 def things_of(read: Files, people: People, states: pa.Table, at_ms: int, by: Weights) -> tuple[pa.Table, pa.Table]:
     """Everything that has a place, and everything that runs from one to another, on its cell."""
     at = f"make_timestamp({at_ms * 1000})"
+    sensors = read.source("sensors")
     structures = ", ".join(f"'{one}'" for one in by.old.structures)
     old = f"year({at}) - built_year >= {by.old.years}"
     waters = "('river', 'reservoir', 'lake', 'water_works')"
@@ -39,9 +40,11 @@ def things_of(read: Files, people: People, states: pa.Table, at_ms: int, by: Wei
         f"select 'critical', 0, lon, lat, 1 from {read.source('water_stations')} where class in {works}",
         f"select 'waters', 0, lon, lat, 1 from {read.source('water_stations')} where class in {waters}",
         f"select 'accidents', 0, lon, lat, 1 from {read.source('accidents')} where happened_at < {at}",
-        f"select 'sensors', {by.reach['sensor']}, lon, lat, 1 from {read.source('sensors')}",
-        f"select 'sensors_healthy', {by.reach['sensor']}, lon, lat, healthy from {read.source('sensors')} join states using (sensor_id)",
-        f"select 'anomalies', {by.reach['sensor']}, lon, lat, anomalies from {read.source('sensors')} join states using (sensor_id)",
+        f"select 'sensors', {by.reach['sensor']}, lon, lat, 1 from {sensors}",
+        *(
+            f"select '{kind}', {by.reach['sensor']}, lon, lat, {amount} from {sensors} join states using (sensor_id)"
+            for kind, amount in (("sensors_healthy", "healthy"), ("anomalies", "anomalies"))
+        ),
         *(
             f"select '{kind}', 0, lon, lat, 1 from {read.source('hidden_dangers')} where found_at < {at} and {which}"
             for kind, which in (
@@ -55,21 +58,25 @@ def things_of(read: Files, people: People, states: pa.Table, at_ms: int, by: Wei
     columns = "kind, within_m, lon, lat, amount"
     houses = read.ask(
         "select b.*, coalesce(r.n, 0) as residents, coalesce(f.n, 0) as firms "
-        f"from {read.source('buildings')} b left join residents r using (building_code) left join firms f using (building_code)",
+        f"from {read.source('buildings')} b left join residents r using (building_code) "
+        "left join firms f using (building_code)",
         residents=people.residents,
         firms=people.firms,
     )
     union = " union all ".join(kinds)
     placed = read.ask(
-        f"select kind, within_m::double as within_m, lon as from_lon, lat as from_lat, lon as to_lon, lat as to_lat, "
-        f"amount::bigint as amount from ({union}) t({columns}) where lon is not null and lat is not null and amount <> 0",
+        "select kind, within_m::double as within_m, lon as from_lon, lat as from_lat, lon as to_lon, lat as to_lat, "
+        f"amount::bigint as amount from ({union}) t({columns}) "
+        "where lon is not null and lat is not null and amount <> 0",
         houses=houses,
         states=states,
     )
+    ends = "from_lon, from_lat, to_lon, to_lat"
     passing = read.ask(
-        "select * from (select 'pipelines' as kind, 0::double as within_m, from_lon, from_lat, to_lon, to_lat, 1::bigint as amount "
-        f"from {read.source('pipelines')} where medium in ('gas', 'oil', 'water', 'power', 'heat') "
-        f"union all select 'roads', {by.reach['road']}, from_lon, from_lat, to_lon, to_lat, 1 from {read.source('road_sections')})"
+        f"select kind, within_m::double as within_m, {ends}, 1::bigint as amount from ("
+        f"select 'pipelines' as kind, 0 as within_m, {ends} from {read.source('pipelines')} "
+        "where medium in ('gas', 'oil', 'water', 'power', 'heat') "
+        f"union all select 'roads', {by.reach['road']}, {ends} from {read.source('road_sections')})"
     )
     return pa.concat_tables([_on_cells(placed), _present(people.present)]), _on_cells(passing)
 

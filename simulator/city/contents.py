@@ -66,7 +66,7 @@ def contents(city: City) -> Iterator[tuple[str, pa.RecordBatch]]:
         for part in day_of(city, feed, 0):
             rows += part.num_rows
             yield feed.data_set, part
-    for part in sensing.readings(city, max(0, city.records - rows)):
+    for part in sensing.readings(city, min(city.readings_max, max(0, city.records - rows))):
         yield "readings", part
 
 

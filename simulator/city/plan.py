@@ -44,10 +44,12 @@ class Buildings:
 
 @dataclass(frozen=True)
 class City:
-    """`scale` 1 is the whole city, 20 million people; 0.0001 is the smallest."""
+    """`scale` 1 is the whole city, 20 million people; 0.0001 is the smallest. With fewer readings than its records ask
+    for there are so many fewer records."""
 
     scale: float
     seed: int = SEED
+    readings_max: int = RECORDS * 10
 
     def __post_init__(self) -> None:
         if not 0.0001 <= self.scale <= 10:
