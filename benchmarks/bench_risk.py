@@ -1,7 +1,8 @@
 """The risk score of a city at 1/20 scale, on Ray and in one DuckDB, over more and more readings.
 
 A run is all of it: the files of the standby at one position, the joins of all sources, the score, and its results
-back into both centres; Ray has been started before. The same plan runs in one DuckDB with both cores, by turns. `ratio_to_duckdb`: seconds of the plan there over seconds of the plan on Ray. `seconds_N` are of a
+back into both centres; Ray has been started before. The same plan runs in one DuckDB with both cores, by turns.
+`ratio_to_duckdb`: seconds of the plan there over seconds of the plan on Ray. `seconds_N` are of a
 run on Ray over N readings. Memory is that of all Ray processes together. Verified: both engines, other partitions and
 both centres give the same scores to the last bit.
 """
