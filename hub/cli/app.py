@@ -20,6 +20,7 @@ from hub.cli import (
     roles,
     run,
     status,
+    warning,
     witness,
 )
 from hub.cli.common import EXIT_CODES
@@ -60,6 +61,7 @@ app.add_typer(contract, name="contract")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(risk.app, name="risk")
+app.add_typer(warning.app, name="warn")
 app.add_typer(witness.app, name="witness")
 
 

@@ -78,6 +78,7 @@ def main() -> int:
             _take_files_in(city, client, story, Path(folder) / "inbox")
             _link_and_open(city, client, story, Path(folder) / "open-data")
             _replay(city, story)
+            _score(city, client, story, Path(folder) / "map.html")
             _survive_kills(city, client, story)
             _answer(client, story, position, "the same, after the kills")
             started_s = time.monotonic()
@@ -187,6 +188,27 @@ def _link_and_open(city: CityProcesses, client: HubClient, story: Story, folder:
         "; ".join(f"{one['data_set']} {one['rows']:,} rows, {one['rows_withheld']:,} withheld" for one in opened),
         time.monotonic() - started_s,
     )
+
+
+def _score(city: CityProcesses, client: HubClient, story: Story, page: Path) -> None:
+    """The risk of every point, for the end of the city's first day: the gas leak is on it."""
+    started_s = time.monotonic()
+    done = _cityhub(city, "risk", "run", "--at", "2026-06-02")
+    colours = ", ".join(f"{count:,} {name}" for name, count in done["colours"].items() if count)
+    story.tell(
+        "cityhub risk run, on Ray: 13 indicators of every risk point",
+        f"{done['points']:,} points: {colours}",
+        time.monotonic() - started_s,
+    )
+    sql = "select risk_point_id, risk, colour, reasons from risk_scores order by risk desc, risk_point_id limit 10"
+    problems, worst = same_answer(client, sql, done["position"])
+    story.blame(problems)
+    for row in worst:
+        story.console.print(
+            f"    {row['risk']:.3f} {row['colour']:6} {row['risk_point_id']}: {row['reasons']}", highlight=False
+        )
+    _cityhub(city, "risk", "map", "-o", str(page))
+    story.tell("both centres asked for the ten worst; the risk map", f"the same; {page.stat().st_size:,} bytes of HTML")
 
 
 def _replay(city: CityProcesses, story: Story) -> None:
