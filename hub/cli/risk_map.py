@@ -46,9 +46,8 @@ def _ask(client: HubClient, run: str | None, centre: str | None) -> MapTables:
     contract = client.contract("risk_scores")
     asked = centre or standby_of(client, contract.home)
     answer = client.query(SQL, {"run": run}, centre=asked, query_class="analysis")
-    table = answer.table()  # The position is known with the first part.
     titles = {column.name: column.title for column in contract.columns}
-    found = tables_of(table, titles=titles, position=answer.position, centre=asked)
+    found = tables_of(answer.table(), titles=titles, position=answer.position, centre=asked)
     if found is None and run is not None:
         raise BadRequestError(f"there is no run {run!r}", hint='`cityhub query "select * from risk_runs"` lists them')
     if found is None:

@@ -137,7 +137,8 @@ def run_pass(
         return outcome
     _send_new(hub, contract, raised, outcome)
     _close(hub, contract, {**known, **alerts_of(raised)}, ended, outcome)
-    hub.send([memory.to_remember(contract, until, rules.passes.remember_s)])
+    if outcome.looked_at:  # Where nothing has come yet, what comes may be older.
+        hub.send([memory.to_remember(contract, until, rules.passes.remember_s)])
     return outcome
 
 

@@ -9,11 +9,10 @@ The baseline of an hour is made of days before it, whenever a pass is made: so i
 cut into passes. It is asked for once an hour and kept; doubtful readings count neither for it nor against it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
-
-import pyarrow as pa
 
 from hub.warning.detector import Found, cut, stretches_of
 from hub.warning.hub_port import Hub
@@ -134,41 +133,55 @@ class Sensors:
         }
 
     def _ask_for(self, hub: Hub, begins: datetime, until: datetime) -> dict[datetime, Mapping[str, str]]:
+        """By the hour of the week; for sensors that are too new for it by the hour of the day."""
+        rules = self._rules
+        weeks = range(7, rules.history_days + 1, 7)
+        rows = self._asked(hub, begins, until, weeks, aged_days=rules.weekly_days, known="")
+        of_hour = Counter(row["sensor_id"] for row in rows)
+        hours = (until - begins) // _HOUR
+        known = {sensor for sensor, count in of_hour.items() if count == hours}
+        (sensors,) = hub.ask("select count(*) as n from sensors", {}).rows()
+        if len(known) < sensors["n"]:
+            days = range(1, min(rules.weekly_days, rules.history_days + 1))
+            found = {(row["sensor_id"], row["hour_of_day"]) for row in rows}
+            newer = self._asked(hub, begins, until, days, aged_days=0, known=",".join(map(str, sorted(known))))
+            rows += (row for row in newer if (row["sensor_id"], row["hour_of_day"]) not in found)
+        return {hour: _joined(rows, hour) for hour in (begins + number * _HOUR for number in range(hours))}
+
+    def _asked(
+        self, hub: Hub, begins: datetime, until: datetime, days: range, *, aged_days: int, known: str
+    ) -> list[dict[str, Any]]:
+        if not days:
+            return []
         parameters = {
             **_steps(sorted(self._rules.kinds.items())),
             "from": begins,
             "until": until,
-            "days": self._rules.history_days,
-            "weekly_days": self._rules.weekly_days,
+            "known": known,
+            "aged_days": aged_days,
             "readings_min": self._rules.history_readings_min,
         }
-        statement = sql("baseline").format(spans=_spans(self._rules.history_days))
-        batches = list(hub.ask(statement, parameters).batches)
-        found: dict[datetime, Mapping[str, str]] = {}
-        for number in range((until - begins) // _HOUR):
-            hour = begins + number * _HOUR
-            found[hour] = _joined(batches, hour)
-        return found
+        return hub.ask(sql("baseline").format(spans=_spans(days)), parameters).rows()
 
 
-def _joined(batches: list[pa.RecordBatch], hour: datetime) -> Mapping[str, str]:
+def _joined(rows: list[dict[str, Any]], hour: datetime) -> Mapping[str, str]:
     """The baselines of an hour as parameters of sensors.sql: columns as texts, separated by commas."""
-    rows = [row for one in batches for row in one.filter(pa.compute.equal(one["hour_of_day"], hour.hour)).to_pylist()]
-    if not rows:
+    mine = [row for row in rows if row["hour_of_day"] == hour.hour]
+    if not mine:
         return {}
     number = str((hour - _DAY_ONE) // _HOUR)
     columns = {"sensors": "sensor_id", "medians": "median", "mads": "mad", "counts": "readings"}
-    texts = {name: ",".join(str(row[column]) for row in rows) for name, column in columns.items()}
-    return {**texts, "hours": ",".join([number] * len(rows))}
+    texts = {name: ",".join(str(row[column]) for row in mine) for name, column in columns.items()}
+    return {**texts, "hours": ",".join([number] * len(mine))}
 
 
-def _spans(days: int) -> str:
-    """The same hours of so many days before, as spans of time: the centre reads no other segments' rows."""
-    spans = (
-        f"(r.observed_at >= $from::timestamp - to_days({day}) and r.observed_at < $until::timestamp - to_days({day}))"
-        for day in range(1, days + 1)
+def _spans(days: range) -> str:
+    """The same hours of these days before."""
+    return "\n        union all\n".join(
+        f"        select sensor_id, value, observed_at from readings where quality = 0 "  # noqa: S608  # numbers of ours
+        f"and observed_at >= $from::timestamp - to_days({day}) and observed_at < $until::timestamp - to_days({day})"
+        for day in days
     )
-    return " or ".join(spans)
 
 
 def _steps(kinds: list[tuple[str, SensorKind]]) -> dict[str, str]:

@@ -203,10 +203,11 @@ def test_watch_goes_on_over_a_failover_and_stops_when_told(own_city: CityProcess
             for data_set, rows in leak.items():
                 with client.producer() as producer:
                     producer.send(data_set, rows).result()
-            line = watch.stdout.readline().decode()
-            while "sensor:1:" not in line:
-                line = watch.stdout.readline().decode()
-            assert "red sent by cityhub: gas sensor 1 reads 62 %LEL" in line
+            told = b""
+            while b"sent by cityhub" not in told:
+                told = watch.stdout.readline()
+                assert told, watch.stderr.read()
+            assert "red sent by cityhub: gas sensor 1 reads 62 %LEL" in told.decode()
             watch.send_signal(signal.SIGINT)
             _, told = watch.communicate(timeout=30)
             assert watch.returncode == 130

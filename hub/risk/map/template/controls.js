@@ -147,6 +147,8 @@ class Controls {
       byId("marks").focus();
     });
     byId("detail").scrollTop = 0;
+    const { points } = this.model, k = this.view.marks.selected;
+    byId("said").textContent = `${points.name[k]}, ${label("risk")} ${points.risk[k].toFixed(3)}, ${label(LEVELS[points.colour[k]])}`;
   }
 
   // --- Pointers ---
