@@ -12,13 +12,13 @@ read as (
     select sensor_id, hour(observed_at) as hour_of_day, value, count(*) as n, min(observed_at) as oldest_at
     from (
 {spans}
-    )
+    ) anti join known using (sensor_id)
     group by all
 ),
 counted as (
     select r.sensor_id, r.hour_of_day, round(r.value / k.step)::integer as steps, sum(r.n) as n,
         min(r.oldest_at) as oldest_at
-    from read r anti join known on known.sensor_id = r.sensor_id
+    from read r
     join sensors s on s.sensor_id = r.sensor_id
     join kinds k on k.kind = s.kind
     group by all

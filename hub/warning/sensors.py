@@ -23,11 +23,6 @@ CAUSE: Final = "sensor"
 _HOUR: Final = timedelta(hours=1)
 _DAY_ONE: Final = datetime(1970, 1, 1)  # moments are naive UTC, as the data has them
 _KEPT_HOURS_MAX: Final = 48
-_ROWS: Final = """
-select observed_at, value from readings
-where sensor_id = $sensor_id and quality = 0 and observed_at >= $first and observed_at <= $last
-order by observed_at desc limit $rows
-"""
 
 
 class Sensors:
@@ -35,7 +30,6 @@ class Sensors:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules.sensors
-        self._rows_max = rules.passes.evidence_rows_max
         self._looked_back = timedelta(seconds=max(self._rules.within_s, self._rules.quiet_s))
         self._baselines: dict[datetime, Mapping[str, str]] = {}
         self._sql = sql("sensors").format(
@@ -73,10 +67,13 @@ class Sensors:
     def found(self, hub: Hub, raised: Raised) -> Found:
         spell, facts = raised.spell, raised.stretch.facts
         kind = self._rules.kinds[facts["kind"]]
-        rows = self._read(hub, raised)
+        rows = [
+            {"observed_at": _text(at), "value": round(value, 6)}
+            for at, value in zip(facts["times"], facts["values"], strict=True)
+        ]
         threshold = getattr(kind, LEVELS[facts["beyond"] - 1]) if facts["beyond"] else None
         usual = facts["median"] is not None
-        says = [f"{facts['kind']} sensor {spell.place} reads {_number(facts['value'])} {facts['unit']}"]
+        says = [f"{facts['kind']} sensor {spell.place} reads {_number(rows[-1]['value'])} {facts['unit']}"]
         if threshold is not None:
             says.append(f"the threshold is {_number(threshold)}")
         if usual:
@@ -100,18 +97,6 @@ class Sensors:
                 "rows": rows,
             },
         )
-
-    def _read(self, hub: Hub, raised: Raised) -> list[dict[str, Any]]:
-        """The readings up to the one that brought the spell to its level, those in a row at least."""
-        last = max(raised.stretch.begins, raised.spell.at)
-        parameters = {
-            "sensor_id": int(raised.spell.place),
-            "first": last - timedelta(seconds=self._rules.within_s),
-            "last": last,
-            "rows": min(self._rows_max, max(self._rules.in_a_row, self._rules.in_a_row_threshold)),
-        }
-        rows = hub.ask(_ROWS, parameters).rows()
-        return [{"observed_at": _text(row["observed_at"]), "value": round(row["value"], 6)} for row in reversed(rows)]
 
     def _kinds(self) -> dict[str, str]:
         kinds = sorted(self._rules.kinds.items())

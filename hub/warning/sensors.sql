@@ -28,7 +28,7 @@ watched as (
     join kinds k on k.kind = s.kind
 ),
 measured as (
-    select r.sensor_id, r.observed_at, b.bound, w.s1, w.s2, w.s3, w.s4, round(r.value / w.step) as steps,
+    select r.sensor_id, r.observed_at, r.value, b.bound, w.s1, w.s2, w.s3, w.s4, round(r.value / w.step) as steps,
         case when w.falls then abs(round(r.value / w.step) - b.median) else round(r.value / w.step) - b.median end as away
     from readings r
     join watched w on w.sensor_id = r.sensor_id
@@ -37,7 +37,7 @@ measured as (
     where r.quality = 0 and r.observed_at >= $from::timestamp and r.observed_at < $until::timestamp
 ),
 graded as materialized (
-    select sensor_id, observed_at,
+    select sensor_id, observed_at, value,
         case when bound is null or away <= $g1 * bound then 0
             when away > $g4 * bound then 4 when away > $g3 * bound then 3 when away > $g2 * bound then 2
             else 1 end::tinyint as anomaly,
@@ -50,13 +50,13 @@ restless as (
 ),
 calm as (
     select sensor_id, -1 as grade, observed_at < $begins::timestamp as before, min(observed_at) as begins,
-        max(observed_at) as ends, count(*) as moments, 0 as beyond
+        max(observed_at) as ends, count(*) as moments
     from graded anti join restless using (sensor_id)
     where observed_at >= $shown::timestamp
     group by all
 ),
 held as (
-    select *,
+    select *, list(observed_at) over anomalies as times, list(value) over anomalies as values_then,
         case when first_value(observed_at) over anomalies >= observed_at - to_seconds($within_s::integer)
                 and count(*) over anomalies = {in_a_row}
             then min(anomaly) over anomalies else 0 end as anomaly_held,
@@ -73,7 +73,7 @@ held as (
     )
 ),
 judged as (
-    select sensor_id, observed_at, beyond_held, observed_at < $begins::timestamp as before,
+    select sensor_id, observed_at, times, values_then, beyond_held, observed_at < $begins::timestamp as before,
         case when greatest(anomaly_held, beyond_held) > 0 then greatest(anomaly_held, beyond_held)
             when last_at is null or last_at <= observed_at - to_seconds($quiet_s::integer) then -1
             else 0 end as grade
@@ -90,24 +90,18 @@ numbered as (
 ),
 stretches as (
     select sensor_id, any_value(grade) as grade, min(observed_at) as begins, max(observed_at) as ends,
-        count(*) as moments, arg_min(beyond_held, observed_at) as beyond
+        count(*) as moments, arg_min(beyond_held, observed_at) as beyond,
+        arg_min(times, observed_at) as times, arg_min(values_then, observed_at) as values_then
     from numbered
     group by sensor_id, before, stretch
     union all
-    select sensor_id, grade, begins, ends, moments, beyond from calm
-),
-firsts as (  -- The readings that warn.
-    select x.sensor_id, x.begins, any_value(r.value) as value
-    from stretches x
-    join readings r on r.sensor_id = x.sensor_id and r.observed_at = x.begins
-    where x.grade > 0 and r.quality = 0 and r.observed_at >= $from::timestamp and r.observed_at < $until::timestamp
-    group by all
+    select sensor_id, grade, begins, ends, moments, 0, null, null from calm
 )
 select x.sensor_id::varchar as place, x.grade::integer as grade, x.begins, x.ends, x.moments::bigint as moments,
-    x.beyond::integer as beyond, w.kind, w.unit, w.district, w.lon, w.lat, f.value::double as value,
+    x.beyond::integer as beyond, w.kind, w.unit, w.district, w.lon, w.lat,
+    x.times, x.values_then as "values",
     b.median * w.step as median, b.mad * w.step as mad, b.bound * w.step as bound, b.readings
 from stretches x
 join watched w on w.sensor_id = x.sensor_id
-left join firsts f on f.sensor_id = x.sensor_id and f.begins = x.begins
 left join bounds b on b.sensor_id = x.sensor_id and b.hours = date_diff('hour', timestamp '1970-01-01', x.begins)
 order by x.sensor_id, x.begins
