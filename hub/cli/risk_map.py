@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.common import DEFAULT_CITY, CentreOption, CityOption, check_centre, city_of, command, connect, out
+from hub.cli.common import (
+    DEFAULT_CITY,
+    CentreOption,
+    CityOption,
+    JsonOption,
+    check_centre,
+    city_of,
+    command,
+    connect,
+    out,
+    print_json,
+)
 from hub.client import HubClient
 from hub.errors import BadRequestError, ConfigurationError, UnavailableError
 from hub.linkage.centre import standby_of
@@ -20,6 +31,7 @@ def write_map(
     city: CityOption = DEFAULT_CITY,
     run: Annotated[str | None, typer.Option("--run", help="Run to show; the newest when not given.")] = None,
     centre: CentreOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the risk map: points, grid and districts of one run as one page that opens without a network.
 
@@ -31,6 +43,11 @@ def write_map(
         tables = _ask(client, run, centre)
     text = page(tables)
     _write(file, text)
+    if as_json:
+        print_json(
+            {"file": str(file), "bytes": len(text.encode()), "run": tables.run["run_id"], "centre": tables.centre}
+        )
+        return
     out.print(
         f"{file}: run {tables.run['run_id']}, {tables.points.num_rows:,} risk points, "
         f"{tables.cells.num_rows:,} grid cells, {len(text.encode()) / 1e6:.1f} MB, read at {tables.centre}, "

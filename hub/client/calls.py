@@ -139,12 +139,12 @@ class AsyncHubClient:
         await self._leaders.close()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
-    async def contracts(self, *, centre: str | None = None) -> dict[str, Contract]:
-        """The contracts in force at a centre, by name; kept for producers."""
+    async def contracts(self, *data_sets: str, centre: str | None = None) -> dict[str, Contract]:
+        """The contracts in force at a centre, by name, of these data sets or of all; kept for producers."""
 
         async def ask(name: str) -> Any:
             stub = catalogue_grpc.CatalogueServiceStub(self._channel(name))
-            return await self._call(name, stub.List, catalogue_pb2.ListRequest())
+            return await self._call(name, stub.List, catalogue_pb2.ListRequest(data_sets=data_sets))
 
         reply = await self._at_either(centre, ask)
         found = {contract.name: contract for contract in map(contract_from_json, reply.contracts)}
@@ -157,7 +157,7 @@ class AsyncHubClient:
         """From either centre. Raises UnknownDataSetError."""
         for centre in self.centres:
             if data_set not in self._contracts:
-                await self.contracts(centre=centre)
+                await self.contracts(data_set, centre=centre)
         if data_set not in self._contracts:
             raise UnknownDataSetError(f"there is no data set {data_set!r}", hint="`cityhub datasets` lists them")
         return self._contracts[data_set]

@@ -79,7 +79,17 @@ def pass_at_pair(
 
     def work(hub: CentreHub) -> Outcome:
         begins, ends = time_of_pass(hub, rules, now=now, since=since, until=until)
-        return run_pass(hub, hub.contract, rules, looking, since=begins, until=ends, dry_run=dry_run, progress=progress)
+        return run_pass(
+            hub,
+            hub.contract,
+            rules,
+            looking,
+            since=begins,
+            until=ends,
+            dry_run=dry_run,
+            remember=ends <= now,
+            progress=progress,
+        )
 
     return at_pair(client, work, centre=centre)
 

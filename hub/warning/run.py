@@ -108,9 +108,11 @@ def run_pass(
     since: datetime,
     until: datetime,
     dry_run: bool = False,
+    remember: bool = True,
     progress: Progress = lambda cause, until: None,
 ) -> Outcome:
-    """`contract` is that of data set `alerts`. Raises HubError; the pass can then be made again."""
+    """`contract` is that of data set `alerts`. Raises HubError; the pass can then be made again. To `remember` a pass that
+    goes beyond now would let the next ones begin after what is still to come."""
     outcome = Outcome(since=since, until=until)
     known = _known(hub, rules, since)
     raised: list[dict[str, Any]] = []
@@ -137,7 +139,7 @@ def run_pass(
         return outcome
     _send_new(hub, contract, raised, outcome)
     _close(hub, contract, {**known, **alerts_of(raised)}, ended, outcome)
-    if outcome.looked_at:  # Where nothing has come yet, what comes may be older.
+    if remember and outcome.looked_at:  # Where nothing has come yet, what comes may be older.
         hub.send([memory.to_remember(contract, until, rules.passes.remember_s)])
     return outcome
 

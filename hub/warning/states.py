@@ -11,7 +11,7 @@ from typing import Any, Final
 from hub.catalogue.contract import Contract
 from hub.errors import BadRequestError
 from hub.warning.hub_port import Hub
-from hub.warning.records import CLOSED, STATES, TAKEN, Alert, alerts_of, next_row, sending
+from hub.warning.records import CLOSED, HUB, STATES, TAKEN, Alert, alerts_of, next_row, sending
 
 _ONE: Final = "select * from alerts where alert_id = $alert_id"
 _ALL: Final = """
@@ -55,6 +55,8 @@ def _bring(
 ) -> Mapping[str, Any]:
     if not by.strip() or len(by) > _BY_MAX:
         raise BadRequestError(f"who does it has a name of at most {_BY_MAX} characters", hint="--by NAME")
+    if by == HUB:
+        raise BadRequestError(f"{HUB} is the hub's own name", hint="say who you are: --by NAME")
     alert = current(hub, alert_id)
     if alert.state == state and alert.last["by"] == by:
         return alert.last  # Asked again after an answer that was lost.
