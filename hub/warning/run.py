@@ -111,8 +111,8 @@ def run_pass(
     remember: bool = True,
     progress: Progress = lambda cause, until: None,
 ) -> Outcome:
-    """`contract` is that of data set `alerts`. Raises HubError; the pass can then be made again. To `remember` a pass that
-    goes beyond now would let the next ones begin after what is still to come."""
+    """`contract` is that of data set `alerts`. Raises HubError; the pass can then be made again. To `remember` a pass
+    that goes beyond now would let the next ones begin after what is still to come."""
     outcome = Outcome(since=since, until=until)
     known = _known(hub, rules, since)
     raised: list[dict[str, Any]] = []
