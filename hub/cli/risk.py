@@ -2,7 +2,7 @@
 
 import typer
 
-from hub.cli import risk_grade, risk_impact, risk_map, risk_score
+from hub.cli import risk_grade, risk_impact, risk_map, risk_score, warning
 
 app = typer.Typer(help="Risk points, their score and reasons; impact of accidents; the map.", no_args_is_help=True)
 app.command()(risk_score.run)
@@ -11,3 +11,4 @@ app.command()(risk_score.explain)
 app.command()(risk_impact.impact)
 app.command()(risk_grade.grade)
 app.command("map")(risk_map.write_map)
+app.command("watch")(warning.watch)

@@ -1,6 +1,6 @@
 -- One row a district, or street, and cause at moment $at: open dangers as they stood at the end of each week before it,
 -- worked out of when each was found and closed, against what is usual; and how many of those open are overdue.
--- A count grade of 0 to 4; -1 stands for 0 here: what is looked at once a day is quiet when it is not too much.
+-- What is looked at once a day is quiet (-1) as soon as it is not too much.
 with known as (
     select district, street, found_at, closed_at, due_on, lon, lat
     from hidden_dangers
