@@ -1,5 +1,1 @@
-"""The command `cityhub`: Typer commands in modules by topic, put together in `app`."""
-
-from hub.cli.app import main
-
-__all__ = ["main"]
+"""The command `cityhub`: Typer commands in modules by topic, put together in `app`, started by `main`."""

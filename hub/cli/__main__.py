@@ -1,5 +1,5 @@
 """`python -m hub.cli` is the command `cityhub`."""
 
-from hub.cli.app import main
+from hub.cli.main import main
 
 main()

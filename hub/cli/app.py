@@ -1,6 +1,6 @@
 """Puts the commands together."""
 
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -79,9 +79,3 @@ def options(
     ] = False,
 ) -> None:
     pass
-
-
-def main() -> None:
-    for one in entry_points(group="cityhub.commands"):  # What other packages add; the hub knows none of them.
-        app.add_typer(one.load(), name=one.name)
-    app()

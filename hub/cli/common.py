@@ -5,15 +5,17 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
 
 import typer
 from rich.console import Console
 
-from hub.client import HubClient
 from hub.config import City, load_city
 from hub.errors import BadRequestError, ConfigurationError, HubError, LimitError, NotLeaderError, UnavailableError
 from replication.errors import ReplicationError
+
+if TYPE_CHECKING:
+    from hub.client import HubClient
 
 EXIT_CODES: Final = (
     "Exit codes: 0 done, 1 a check failed, centres differ or roles did not change as asked, 2 wrong use or "
@@ -74,7 +76,9 @@ def show_error(error: Exception) -> None:
         err.print(f"hint: {hint}", style="yellow", markup=False, highlight=False)
 
 
-def connect(city: City) -> HubClient:
+def connect(city: City) -> "HubClient":
+    from hub.client import HubClient  # A witness starts without it.
+
     return HubClient({name: centre.grpc for name, centre in city.centres.items()})
 
 

@@ -1,6 +1,5 @@
 """`validate`, `switchover`, `failover`, `history` and `maintenance`: who leads, and who would."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -27,18 +26,18 @@ from hub.cli.common import (
 )
 from hub.cli.figures import span
 from hub.cli.status import show_recovery
+from hub.cli.steps import StepsJsonOption, show_steps
 from hub.client import HubClient
 from hub.config import CENTRES, City
 from hub.errors import ConfigurationError, UnavailableError
 from hub.readiness import Check, checks
 from hub.recovery import estimate
-from hub.status import CentreStatus, RoleChange, Step
+from hub.status import CentreStatus, RoleChange
 
 _NOT_DONE: Final = 1
 
 LogArgument = Annotated[str, typer.Argument(help="ops or ecc.")]
 ToOption = Annotated[str, typer.Option("--to", help="Centre that is to lead the log.")]
-StepsJsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a step, as it comes.")]
 
 
 class Switch(StrEnum):
@@ -180,21 +179,6 @@ def _check_names(city: City, log: str, centre: str) -> None:
 def _check_log(log: str | None) -> None:
     if log is not None and log not in CENTRES:
         raise ConfigurationError(f"there is no log {log!r}", hint=f"one of {', '.join(CENTRES)}")
-
-
-def show_steps(steps: Iterable[Step], *, as_json: bool) -> None:
-    """Prints each step as it comes; exit 1 when the last one did not succeed."""
-    succeeded = False
-    for step in steps:
-        succeeded = step.succeeded
-        if as_json:
-            sys.stdout.write(json.dumps(asdict(step), ensure_ascii=False) + "\n")
-            sys.stdout.flush()
-        else:
-            style = "" if not step.done else "green" if succeeded else "red"
-            out.print(f"{step.at_ms:7,.0f} ms  {step.what}", style=style, markup=False, highlight=False, soft_wrap=True)
-    if not succeeded:
-        raise typer.Exit(_NOT_DONE)
 
 
 def _maintenance(client: HubClient) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from hub.cli.common import DEFAULT_CITY, CityOption, DataOption, city_of, command, connect, err
-from hub.cli.roles import StepsJsonOption, show_steps
+from hub.cli.steps import StepsJsonOption, show_steps
 from hub.config import CENTRES, City
 from hub.errors import ConfigurationError
 from hub.telemetry import configure_logging
