@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.bench_exchange import process_metrics, small_batches, usage_of, wait_for_data_set
+from benchmarks.bench_exchange import process_metrics, small_batches, usage_of, wait_for_catalogue
 from benchmarks.harness import Outcome, metric
 from benchmarks.noisy import later, noisy_readings
 from hub.catalogue.load import builtin_contracts
@@ -52,7 +52,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     with CityProcesses(folder / "city") as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "readings")
+            wait_for_catalogue(client)
             quiet, quiet_problems = _small(client, "quiet", parameters, lambda: time.sleep(parameters["quiet_s"]))
             before = usage_of(processes)
             spent_s = asyncio.run(send_all(processes.addresses, pool, exchanges, parameters["in_flight"], "bulk"))

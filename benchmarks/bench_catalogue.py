@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.bench_exchange import wait_for_data_set
+from benchmarks.bench_exchange import wait_for_catalogue
 from benchmarks.harness import Metric, Outcome, metric
 from hub.catalogue.contract import Contract
 from hub.catalogue.load import builtin_contracts
@@ -61,7 +61,7 @@ def _measure(folder: Path, more: list[Contract], parameters: dict[str, Any]) -> 
     with CityProcesses(folder) as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "readings")
+            wait_for_catalogue(client)
             started_s = time.perf_counter()
             with ThreadPoolExecutor(_APPLIED_AT_ONCE) as pool:
                 list(pool.map(client.apply_contract, more))

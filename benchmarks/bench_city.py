@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from benchmarks.bench_exchange import process_metrics, usage_of, wait_for_data_set
+from benchmarks.bench_exchange import process_metrics, usage_of, wait_for_catalogue
 from benchmarks.harness import Metric, Outcome, metric
 from hub.catalogue.load import builtin_contracts
 from hub.client import HubClient
@@ -39,7 +39,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     with CityProcesses(folder) as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "readings")
+            wait_for_catalogue(client)
             before = usage_of(processes)
             done = replay_day(processes.addresses, city, day=_DAY)
             after = usage_of(processes)

@@ -15,6 +15,7 @@ import psutil
 import pyarrow as pa
 
 from benchmarks.harness import Metric, Outcome, metric
+from hub.catalogue.load import builtin_contracts
 from hub.client import AsyncHubClient, AsyncProducer, HubClient
 from hub.client.producer import newest
 from hub.ingest.exchange import Receipt
@@ -34,7 +35,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     with CityProcesses(folder) as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "readings")
+            wait_for_catalogue(client)
         batches = small_batches(parameters["rows"], parameters["seed"])
         before = usage_of(processes)
         receipts, latencies_ms, counts = asyncio.run(saturate(processes.addresses, parameters, batches))
@@ -54,12 +55,13 @@ def small_batches(rows: int, seed: int) -> list[pa.RecordBatch]:
     return list(readings(_BATCHES * rows, seed, sensors=all_sensors, batch_rows=rows))
 
 
-def wait_for_data_set(client: HubClient, name: str) -> None:
+def wait_for_catalogue(client: HubClient) -> None:
     """The built-in contracts come into force shortly after a new pair's start."""
     deadline_s = time.monotonic() + 30
-    while any(name not in client.contracts(centre=centre) for centre in client.centres):
+    wanted = set(builtin_contracts())
+    while any(not wanted <= client.contracts(centre=centre).keys() for centre in client.centres):
         if time.monotonic() > deadline_s:
-            raise TimeoutError(f"data set {name} did not come into force")
+            raise TimeoutError("the catalogue did not come into force")
         time.sleep(0.05)
 
 

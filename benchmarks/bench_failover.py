@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.bench_exchange import saturate, small_batches, wait_for_data_set
+from benchmarks.bench_exchange import saturate, small_batches, wait_for_catalogue
 from benchmarks.harness import Metric, Outcome, metric
 from hub.client import HubClient
 from hub.config import CENTRES
@@ -108,7 +108,7 @@ def _drill(
     """`fault` breaks the leader and returns what heals it."""
     batches = small_batches(10, parameters["seed"])
     with city.client() as client:
-        wait_for_data_set(client, "readings")
+        wait_for_catalogue(client)
         with SteadyLoad(client, "readings", batches, producer=f"load-{name}", per_s=parameters["per_s"]) as load:
             for _ in range(parameters["runs"]):
                 _until(lambda: _settled(client) and load.acknowledged > 0)

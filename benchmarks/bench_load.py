@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from benchmarks.bench_exchange import process_metrics, usage_of, wait_for_data_set
+from benchmarks.bench_exchange import process_metrics, usage_of, wait_for_catalogue
 from benchmarks.harness import Metric, Outcome, metric
 from hub.catalogue.contract import Contract
 from hub.catalogue.load import builtin_contracts
@@ -54,7 +54,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     with CityProcesses(folder / "city") as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "readings")
+            wait_for_catalogue(client)
             before = usage_of(processes)
             begun_s = time.perf_counter()
             loaded = _load(client, folder / "readings.csv")

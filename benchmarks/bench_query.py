@@ -22,7 +22,7 @@ import pyarrow.flight as fl
 
 from benchmarks.bare_flight import bare_flight
 from benchmarks.bench_bulk import make_pool, send_all
-from benchmarks.bench_exchange import process_metrics, small_batches, usage_of, wait_for_data_set
+from benchmarks.bench_exchange import process_metrics, small_batches, usage_of, wait_for_catalogue
 from benchmarks.bench_scan import wait_until_merged
 from benchmarks.harness import Outcome, metric
 from hub.client import AsyncHubClient, HubClient
@@ -69,7 +69,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     with CityProcesses(folder) as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "sensors")
+            wait_for_catalogue(client)
             _register(client, parameters)
             pool = make_pool(parameters)
             exchanges = parameters["rows"] // parameters["exchange_rows"]

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from benchmarks.bench_exchange import wait_for_data_set
+from benchmarks.bench_exchange import wait_for_catalogue
 from benchmarks.harness import Metric, Outcome, metric
 from hub.client import HubClient
 from hub.config import City as Topology
@@ -49,7 +49,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     with CityProcesses(folder / "city") as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "risk_runs")
+            wait_for_catalogue(client)
             more = _Readings(client, parameters["scale"])
             with RayEngine(folder / "spill", _quiet) as ray, _RayMemory() as memory:
                 local = LocalEngine(folder / "spill", _quiet)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pyarrow.compute as pc
 
-from benchmarks.bench_exchange import process_metrics, usage_of, wait_for_data_set
+from benchmarks.bench_exchange import process_metrics, usage_of, wait_for_catalogue
 from benchmarks.harness import Outcome, metric
 from hub.client import AsyncHubClient
 from hub.client.producer import newest
@@ -31,7 +31,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     with CityProcesses(folder) as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "readings")
+            wait_for_catalogue(client)
             before = usage_of(processes)
             sent_rows, quality_sum, sent_s, applied_s = asyncio.run(_load(processes.addresses, parameters))
             after = usage_of(processes)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import duckdb
 
 from benchmarks.bench_bulk import make_pool, send_all
-from benchmarks.bench_exchange import process_metrics, usage_of, wait_for_data_set
+from benchmarks.bench_exchange import process_metrics, usage_of, wait_for_catalogue
 from benchmarks.harness import Outcome, metric
 from hub.client import HubClient
 from simulator.drill.processes import CityProcesses
@@ -38,7 +38,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     with CityProcesses(folder) as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "readings")
+            wait_for_catalogue(client)
             asyncio.run(send_all(processes.addresses, pool, exchanges, parameters["in_flight"], "bulk"))
             del pool
             segments = processes.city.folder("ops") / "segments"

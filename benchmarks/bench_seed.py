@@ -19,7 +19,7 @@ import pyarrow as pa
 from xxhash import xxh3_128
 
 from benchmarks.bench_bulk import make_pool, send_all
-from benchmarks.bench_exchange import wait_for_data_set
+from benchmarks.bench_exchange import wait_for_catalogue
 from benchmarks.harness import Outcome, metric
 from benchmarks.noisy import later
 from hub.client import AsyncHubClient, HubClient
@@ -44,7 +44,7 @@ def run(parameters: dict[str, Any], folder: Path) -> Outcome:
     with CityProcesses(folder) as processes:
         processes.start()
         with processes.client() as client:
-            wait_for_data_set(client, "readings")
+            wait_for_catalogue(client)
             asyncio.run(send_all(processes.addresses, pool, exchanges, 4, "past"))
             peaks = {centre: [peak_bytes(processes.pid(centre)) / 2**20] for centre in CENTRES}
             start_up_s = _restart(processes, client)

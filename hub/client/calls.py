@@ -154,11 +154,17 @@ class AsyncHubClient:
         return found
 
     async def contract(self, data_set: str) -> Contract:
-        """From either centre. Raises UnknownDataSetError."""
+        """From either centre. Raises UnknownDataSetError, or UnavailableError while one that may have it is away."""
+        away: UnavailableError | None = None
         for centre in self.centres:
             if data_set not in self._contracts:
-                await self.contracts(data_set, centre=centre)
+                try:
+                    await self.contracts(data_set, centre=centre)
+                except UnavailableError as error:  # The other one may have it.
+                    away = error
         if data_set not in self._contracts:
+            if away is not None:
+                raise away
             raise UnknownDataSetError(f"there is no data set {data_set!r}", hint="`cityhub datasets` lists them")
         return self._contracts[data_set]
 

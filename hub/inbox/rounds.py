@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from hub.catalogue.contract import Contract
-from hub.errors import BadRequestError, ConfigurationError, HubError, LimitError, OverloadedError
+from hub.errors import (
+    BadRequestError,
+    ConfigurationError,
+    HubError,
+    LimitError,
+    OverloadedError,
+    UnavailableError,
+)
 from hub.inbox.assign import Assignment, assign
 from hub.inbox.folders import DONE, REJECTED, Agency, agencies, look_at, put_away
 from hub.inbox.settle import Look, Watched, settled, watched
@@ -26,7 +33,7 @@ Load: TypeAlias = Callable[[Path, Assignment, Callable[[], None]], Report]
 """Loads a whole file, and reports. Calls the last argument now and then: it raises FileChangedError if need be."""
 
 
-class FileChangedError(HubError):
+class FileChangedError(Exception):
     """Somebody wrote into a file while it was loaded."""
 
 
@@ -79,17 +86,18 @@ class Inbox:
 
         def unchanged() -> None:
             if look_at(path) != look:
-                raise FileChangedError(
-                    f"{path.name} was changed while it was loaded", hint="rename it once it is whole"
-                )
+                raise FileChangedError
 
         try:
             contracts = self.contracts()
             report |= self._loaded(agency, path, known, contracts, unchanged)
             outcome = DONE
-        except FileChangedError as error:
+        except FileChangedError:
             self._watched.pop(path, None)
-            return report | {"outcome": WAITING, **_words(error)}
+            changed = UnavailableError(
+                f"{path.name} was changed while it was loaded", hint="rename it once it is whole"
+            )
+            return report | {"outcome": WAITING, **_words(changed)}
         except (BadRequestError, ConfigurationError) as error:
             outcome, report = REJECTED, report | _words(error)
         except LimitError as error:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 import ray
 import ray.exceptions
+from tenacity import Retrying, stop_after_attempt
 
 from hub.errors import UnavailableError
 from hub.risk.tasks import Task, TaskLimits, run_task
@@ -22,6 +23,7 @@ _RETRIES_MAX: Final = 3
 _OBJECT_STORE_BYTES: Final = 1 << 30
 _TASK_MEMORY_BYTES: Final = 2 << 30
 _WAIT_S: Final = 0.5
+_STARTS_MAX: Final = 3
 
 
 class RayEngine:
@@ -46,12 +48,19 @@ class RayEngine:
                 "object_store_memory": _OBJECT_STORE_BYTES,
                 "include_dashboard": False,
             }
+        starts = stop_after_attempt(_STARTS_MAX)
+        for attempt in Retrying(stop=starts, reraise=True, before_sleep=lambda _: ray.shutdown()):
+            with attempt:
+                self._start(settings)
+        self._remote = ray.remote(num_cpus=1, max_retries=_RETRIES_MAX)(_run)
+        return self
+
+    def _start(self, settings: dict[str, Any]) -> None:
+        """A busy machine may not have its processes ready in the time that Ray gives them."""
         try:
             ray.init(address=self._address, **settings)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UnavailableError(f"Ray cannot be used: {error}", hint="--engine local does without it") from error
-        self._remote = ray.remote(num_cpus=1, max_retries=_RETRIES_MAX)(_run)
-        return self
 
     def __exit__(self, *exception: object) -> None:
         ray.shutdown()

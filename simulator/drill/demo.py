@@ -18,6 +18,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from hub.catalogue.load import builtin_contracts
 from hub.client import HubClient
 from hub.errors import HubError
 from hub.status import LogStatus
@@ -97,8 +98,8 @@ def main() -> int:
 
 
 def _load_weather(city: CityProcesses, client: HubClient, story: Story) -> None:
-    _until(lambda: all("weather_observations" in client.contracts(centre=centre) for centre in client.centres))
-    _until(lambda: all("readings" in client.contracts(centre=centre) for centre in client.centres))
+    wanted = builtin_contracts().keys()
+    _until(lambda: all(wanted <= client.contracts(centre=centre).keys() for centre in client.centres))
     data = files("simulator.city") / "data"
     started_s = time.monotonic()
     with as_file(data / "weather_hourly_2013.csv.gz") as file, as_file(data / "weather_mapping.toml") as mapping:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import start_with_catalogue
 from typer.testing import CliRunner
 
 from hub.cli.app import app as hub_app
@@ -28,7 +29,7 @@ PLAN = City(float(SCALE))
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with CityProcesses(tmp_path_factory.mktemp("city")) as processes:
-        processes.start()
+        start_with_catalogue(processes)
         yield processes
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
-from conftest import until
+from conftest import start_with_catalogue, until
 from typer.testing import CliRunner
 
 from hub.cli.app import app
@@ -46,9 +46,8 @@ def quiet(stage: str, done: int, total: int) -> None:
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityProcesses]:
     with CityProcesses(tmp_path_factory.mktemp("city")) as processes:
-        processes.start()
+        start_with_catalogue(processes)
         with processes.client() as client:
-            until(lambda: all("risk_runs" in client.contracts(centre=centre) for centre in client.centres))
             position = load_city(client, PLAN).position
             client.query("select 1", centre="ecc", at_least=position).table()
         yield processes

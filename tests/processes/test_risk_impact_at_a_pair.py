@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
+from conftest import start_with_catalogue
 from typer.testing import CliRunner
 
 from hub.cli.app import app
@@ -32,7 +33,7 @@ GB_18218_BETA = {"氯": 4, "氨": 2, "汽油": 1, "液化石油气": 1.5, "甲�
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with CityProcesses(tmp_path_factory.mktemp("city")) as processes:
-        processes.start()
+        start_with_catalogue(processes)
         with processes.client() as client:
             loaded = load_city(client, PLAN)
             for centre in client.centres:
