@@ -11,7 +11,8 @@ import pyarrow as pa
 from hub.catalogue.contract import Kind
 from hub.catalogue.load import builtin_contracts
 from simulator.city import people, registries, sensing
-from simulator.city.feeds import FEEDS, Feed
+from simulator.city.day import Feed
+from simulator.city.feeds import FEEDS
 from simulator.city.plan import City
 
 CHUNK_ROWS: Final = 500_000

@@ -19,7 +19,8 @@ import numpy as np
 
 from hub.client import AsyncHubClient, AsyncProducer
 from hub.ingest.exchange import Receipt
-from simulator.city.feeds import FEEDS, Feed
+from simulator.city.day import Feed
+from simulator.city.feeds import FEEDS
 from simulator.city.plan import City
 
 _DAY_S: Final = 86_400

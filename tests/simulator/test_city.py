@@ -27,7 +27,8 @@ from simulator.city.agency_files import write_agency_files
 from simulator.city.answers import agrees, known_answers
 from simulator.city.chance import Dice, apportioned, shuffled
 from simulator.city.contents import contents
-from simulator.city.feeds import FEEDS, Feed
+from simulator.city.day import Feed
+from simulator.city.feeds import FEEDS
 from simulator.city.places import districts, grid_cells, streets
 from simulator.city.plan import EXCHANGES_A_DAY, START_MS, City
 from simulator.city.rows import DAY_MS
