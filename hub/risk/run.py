@@ -17,9 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
 from hub.client import HubClient
 from hub.client.producer import newest
 from hub.config import City
+from hub.errors import UnavailableError
 from hub.ingest.exchange import Receipt
 from hub.risk.extract import Extract, extracted
 from hub.risk.files import DATA_SETS
@@ -31,6 +34,7 @@ from hub.risk.weighing import Weights
 
 _EXCHANGE_ROWS: Final = 2_000
 _LOG: Final = "ecc"
+_TRIES_MAX: Final = 3
 BEFORE: Final = (
     "select s.risk_point_id, s.colour from risk_scores s "
     "where s.run_id = (select run_id from risk_runs where run_id <> $run_id "
@@ -75,7 +79,9 @@ def work_out(
         run_id = _run_id(extract.position, gathered.at_ms, by.version, engine.name)
         return Worked(run_id=run_id, extract=extract, gathered=gathered, scores=scores, seconds=seconds)
 
-    return asyncio.run(run())
+    # A segment that was merged away while the snapshot was taken cannot be fetched: the next snapshot knows better.
+    tries = Retrying(stop=stop_after_attempt(_TRIES_MAX), retry=retry_if_exception_type(UnavailableError), reraise=True)
+    return tries(lambda: asyncio.run(run()))
 
 
 def record(client: HubClient, worked: Worked, by: Weights, engine: str, parts: int) -> dict[str, int]:
