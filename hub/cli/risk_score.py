@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
 from hub.cli.common import (
@@ -18,26 +18,26 @@ from hub.cli.common import (
     CentreOption,
     CityOption,
     JsonOption,
+    bar_of,
     check_centre,
     city_of,
     command,
     connect,
-    err,
     out,
     print_json,
 )
 from hub.client import HubClient
+from hub.client.standby import standby_of
 from hub.config import City
 from hub.errors import ConfigurationError, InputFileError
 from hub.risk.local import LocalEngine
 from hub.risk.results import WORDS
-from hub.risk.run import Worked, record, work_out
+from hub.risk.run import NEWEST_RUN, Worked, record, work_out
 from hub.risk.tasks import Engine
 from hub.risk.weighing import COLOURS, INDICATORS, NEWEST, weights
 
 _PARTS: Final = 8
 _STYLES: Final = {"red": "bold red", "orange": "dark_orange", "yellow": "yellow", "blue": "blue"}
-_NEWEST_RUN: Final = "select run_id from risk_runs order by scored_at desc, finished_at desc limit 1"
 _TOP: Final = (
     "select s.risk_point_id, p.name, p.category, p.district, p.street, s.risk, s.colour, s.previous_colour, s.reasons "
     "from risk_scores s left join risk_points p using (risk_point_id) where s.run_id = $run_id "
@@ -78,8 +78,8 @@ def run(
     at_ms = int(at.replace(tzinfo=UTC).timestamp() * 1_000) if at else None
     with connect(topology) as client, ExitStack() as stack:
         folder = _work_folder(stack, topology, work_dir)
-        read = check_centre(topology, centre) or _standby(client)
-        bar = stack.enter_context(_bar())
+        read = check_centre(topology, centre) or standby_of(client, "ops")
+        bar = stack.enter_context(bar_of(MofNCompleteColumn(), TimeElapsedColumn()))
         chosen = _engine(stack, engine, folder / "spill", ray_address, bar)
         task = bar.add_task("files", total=None)
         worked = work_out(
@@ -171,17 +171,11 @@ def explain(
 def _run(client: HubClient, run_id: str | None) -> str:
     if run_id is not None:
         return run_id
-    found = client.query(_NEWEST_RUN).table()["run_id"].to_pylist()
+    found = client.query(NEWEST_RUN).table()["run_id"].to_pylist()
     if not found:
         raise InputFileError("there is no run yet", hint="`cityhub risk run` makes one")
     newest: str = found[0]
     return newest
-
-
-def _standby(client: HubClient) -> str:
-    """The centre that does not lead log ops, where most data come in; the other one if it is away."""
-    leaders = {log.log: log.leader for centre in client.centres for log in client.status(centre).logs}
-    return next(centre for centre in client.centres if centre != leaders.get("ops"))
 
 
 def _work_folder(stack: ExitStack, topology: City, work_dir: Path | None) -> Path:
@@ -226,14 +220,3 @@ def _show_run(worked: Worked, centre: str, position: dict[str, int], as_json: bo
     shown = ", ".join(f"[{_STYLES[name]}]{colours[name]:,} {name}[/]" for name in reversed(COLOURS))
     out.print(f"{facts['points']:,} risk points in {worked.seconds:.1f} s: {shown}", highlight=False)
     out.print(f"run {worked.run_id}, judged for {facts['scored_at']}, read at {centre}", highlight=False)
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        transient=True,
-    )

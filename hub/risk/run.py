@@ -17,12 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-
 from hub.client import HubClient
 from hub.client.producer import newest
 from hub.config import City
-from hub.errors import UnavailableError
 from hub.ingest.exchange import Receipt
 from hub.risk.extract import Extract, extracted
 from hub.risk.files import DATA_SETS
@@ -34,11 +31,11 @@ from hub.risk.weighing import Weights
 
 _EXCHANGE_ROWS: Final = 2_000
 _LOG: Final = "ecc"
-_TRIES_MAX: Final = 3
+NEWEST_RUN: Final = "select run_id from risk_runs order by scored_at desc, finished_at desc, run_id desc limit 1"
 BEFORE: Final = (
     "select s.risk_point_id, s.colour from risk_scores s "
     "where s.run_id = (select run_id from risk_runs where run_id <> $run_id "
-    "order by scored_at desc, finished_at desc limit 1)"
+    "order by scored_at desc, finished_at desc, run_id desc limit 1)"
 )
 
 
@@ -79,9 +76,7 @@ def work_out(
         run_id = _run_id(extract.position, gathered.at_ms, by.version, engine.name)
         return Worked(run_id=run_id, extract=extract, gathered=gathered, scores=scores, seconds=seconds)
 
-    # A segment that was merged away while the snapshot was taken cannot be fetched: the next snapshot knows better.
-    tries = Retrying(stop=stop_after_attempt(_TRIES_MAX), retry=retry_if_exception_type(UnavailableError), reraise=True)
-    return tries(lambda: asyncio.run(run()))
+    return asyncio.run(run())
 
 
 def record(client: HubClient, worked: Worked, by: Weights, engine: str, parts: int) -> dict[str, int]:

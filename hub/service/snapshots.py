@@ -28,7 +28,6 @@ class SnapshotServicer(pb_grpc.SnapshotServiceServicer):
         self._snapshots = snapshots
         self._take = take
         self._drop = drop
-        self._turn = asyncio.Lock()
 
     async def Take(  # noqa: N802  # the schema's name
         self, request: pb.TakeSnapshotRequest, context: "Context[Any, Any]"
@@ -46,17 +45,17 @@ class SnapshotServicer(pb_grpc.SnapshotServiceServicer):
                 tell(None)
 
         try:
-            async with self._turn:
+            async with self._snapshots.files_stay:
                 taking = asyncio.create_task(asyncio.to_thread(work))
                 while (at := await steps.get()) is not None:
                     yield pb.TakeSnapshotReply(at=at)
                 snapshot = await taking
+                key = token_hex(8)
+                self._snapshots.hold(key, snapshot, request.by)
         except (SegmentError, ReplicationError) as error:
             await abort(context, UnavailableError(f"no snapshot can be taken: {error}"))
         except HubError as error:
             await abort(context, error)
-        key = token_hex(8)
-        self._snapshots.hold(key, snapshot, request.by)
         yield pb.TakeSnapshotReply(key=key, description=snapshot_to_json(snapshot))
 
     async def Keep(self, request: pb.KeepSnapshotRequest, context: object) -> pb.KeepSnapshotReply:  # noqa: N802

@@ -5,6 +5,7 @@ segments' folder, so that the same transfers bring them; the segments themselves
 A snapshot is let go by whoever asked for it, or when nothing was heard of them for a while.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,9 +53,13 @@ class Held:
 
 
 class Snapshots:
-    """Those that are being fetched from this centre, by a key each. Made and used in one event loop."""
+    """Those that are being fetched from this centre, by a key each. Made and used in one event loop.
+
+    Whoever takes one, or deletes files, has `files_stay`: until a snapshot is held nobody knows which files it names.
+    """
 
     def __init__(self) -> None:
+        self.files_stay = asyncio.Lock()
         self._held: dict[str, Held] = {}
 
     def hold(self, key: str, snapshot: Snapshot, by: str) -> None:

@@ -124,13 +124,16 @@ class Keeper:
 
     async def drop(self, segment_ids: Collection[str]) -> None:
         """Deletes those that nobody needs."""
-        needed = self._store.manifest().ids() | self._arrivals.named() | self._snapshots.names()
-        free = set(segment_ids) - needed
-        for one in free:
-            self._files.distrust(one)  # At once: nobody may name it from here on.
-        if free:
-            with suppress(SegmentError):  # It is removed another time.
-                await self._threads.run(self._files.delete, free)
+        if not segment_ids:
+            return
+        async with self._snapshots.files_stay:
+            needed = self._store.manifest().ids() | self._arrivals.named() | self._snapshots.names()
+            free = set(segment_ids) - needed
+            for one in free:
+                self._files.distrust(one)  # At once: nobody may name it from here on.
+            if free:
+                with suppress(SegmentError):  # It is removed another time.
+                    await self._threads.run(self._files.delete, free)
 
     def _orphans(self) -> set[str]:
         """Files that were made and then named by no entry, as their exchange failed."""

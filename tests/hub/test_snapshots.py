@@ -3,8 +3,10 @@
 Method: every step that changes a name, a head or a log fails once; what is left is looked at, then installed anew.
 """
 
+import asyncio
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,18 @@ from typing import Any
 import pytest
 
 from hub.catalogue.load import builtin_contracts, contract_to_json
-from hub.config import StoreLimits
+from hub.config import StoreLimits, UpkeepLimits
 from hub.ingest.sections import Operation, Section, encode_sections
+from hub.rpc.v1.snapshot_pb2 import TakeSnapshotRequest
 from hub.segments.encoder import encode
 from hub.segments.payloads import SEGMENTS, descriptors_to_rows
+from hub.service.snapshots import SnapshotServicer
 from hub.snapshots import install as install_module
 from hub.snapshots.description import Snapshot, SnapshotError, snapshot_from_json, snapshot_to_json
 from hub.snapshots.install import STORE_NAME, install
-from hub.snapshots.take import take
+from hub.snapshots.take import Snapshots, take
 from hub.store.store import LOGS, Store
+from hub.upkeep.repair import Keeper
 from replication.codec import make_entry
 from replication.core.types import ORIGIN, Entry, Kind
 from replication.disk import FileDisk
@@ -151,3 +156,57 @@ def test_what_describes_no_snapshot_is_refused(source: tuple[SegmentFiles, Snaps
     for bad in (text[:100], text.replace('"format": 1', '"format": 2'), "{}", "[]"):
         with pytest.raises(SnapshotError):
             snapshot_from_json(bad)
+
+
+class _Needs:
+    """A store and arrivals that need no segment."""
+
+    def manifest(self) -> "_Needs":
+        return self
+
+    def ids(self) -> frozenset[str]:
+        return frozenset()
+
+    named = ids
+
+
+def test_what_a_snapshot_names_stays_while_it_is_taken(tmp_path: Path) -> None:
+    """Goal: a segment that is merged away while a snapshot reads the tables can still be fetched.
+    Method: it is dropped in the middle of the taking; another one, which the snapshot does not name, with it."""
+    files = SegmentFiles.open(tmp_path)
+    named, other = (files.write([memoryview(content)])[0] for content in (b"named", b"other"))
+    snapshots, begun = Snapshots(), asyncio.Event()
+
+    async def run() -> None:
+        loop, may_end = asyncio.get_running_loop(), threading.Event()
+
+        def taken(told: Callable[[str], None], data_sets: Sequence[str]) -> Snapshot:
+            loop.call_soon_threadsafe(begun.set)
+            assert may_end.wait(10)
+            return Snapshot(
+                centre="ops", taken_at="", position={}, tables=(), segments=(named,), sizes_bytes={named: 5}
+            )
+
+        needs: Any = _Needs()
+        keeper = Keeper(
+            needs, files, needs, needs, snapshots, reopen=needs, passed=lambda log, lsn: True, limits=UpkeepLimits()
+        )
+        servicer = SnapshotServicer(snapshots, taken, keeper.drop)
+        context: Any = None
+
+        async def take_one() -> str:
+            async for reply in servicer.Take(TakeSnapshotRequest(by="test"), context):
+                return reply.key
+            return ""
+
+        taking = asyncio.create_task(take_one())
+        await begun.wait()
+        dropping = asyncio.create_task(keeper.drop([named, other]))
+        await asyncio.sleep(0.05)
+        may_end.set()
+        assert await taking
+        await dropping
+
+    asyncio.run(run())
+    assert files.holds(named)
+    assert not files.holds(other)
