@@ -1,4 +1,7 @@
-"""Grid cells (H3, resolution 9) as numbers: of places, of texts, and around places."""
+"""Grid cells (H3, resolution 9) as numbers, whole columns at a time: of places, of texts, around places.
+
+DuckDB knows no H3. Places are degrees in WGS 84, float64, without nulls.
+"""
 
 from typing import Final
 
@@ -6,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from h3ronpy import cells_parse, cells_to_string, grid_disk
-from h3ronpy.vector import coordinates_to_cells
+from h3ronpy.vector import cells_to_coordinates, coordinates_to_cells
 
 Cells = npt.NDArray[np.uint64]
 Degrees = npt.NDArray[np.float64]
@@ -29,6 +32,12 @@ def cells_of_text(texts: pa.Array) -> Cells:
 
 def cell_texts(cells: Cells) -> pa.Array:
     return pa.array(cells_to_string(cells)).cast(pa.string())
+
+
+def centres_of(cells: Cells) -> tuple[Degrees, Degrees]:
+    """Longitude and latitude of each cell's centre."""
+    found = pa.table(cells_to_coordinates(cells))
+    return found["lng"].to_numpy(), found["lat"].to_numpy()
 
 
 def cells_around(lon: Degrees, lat: Degrees, radius_m: Degrees) -> tuple[npt.NDArray[np.int64], Cells]:

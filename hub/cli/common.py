@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
 from hub.config import City, load_city
 from hub.errors import BadRequestError, ConfigurationError, HubError, LimitError, NotLeaderError, UnavailableError
@@ -86,6 +87,11 @@ def check_centre(city: City, centre: str | None) -> str | None:
     if centre is not None and centre not in city.centres:
         raise ConfigurationError(f"there is no centre {centre!r}", hint=f"one of {', '.join(city.centres)}")
     return centre
+
+
+def bar_of(*columns: ProgressColumn) -> Progress:
+    """A progress bar on standard error with these columns behind it, gone when it is done."""
+    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, console=err, transient=True)
 
 
 def print_json(facts: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn, TimeRemainingColumn
 
 from hub.catalogue.load import load_contracts, parse_contract
 from hub.cli.common import (
@@ -15,6 +15,7 @@ from hub.cli.common import (
     CentreOption,
     CityOption,
     JsonOption,
+    bar_of,
     check_centre,
     city_of,
     command,
@@ -75,7 +76,7 @@ def load(
         format=file_format, encoding=encoding, sheet=sheet, mapping=chosen, exchange_rows=exchange_rows
     )
     size = file.stat().st_size
-    with connect(city_of(city)) as client, _progress() as bar:
+    with connect(city_of(city)) as client, bar_of(DownloadColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task(file.name, total=size)
         loaded = load_file(
             client,
@@ -165,17 +166,6 @@ def apply_contracts(
     else:
         for fact in facts:
             out.print(f"{fact['data_set']}: {'in force' if fact['changed'] else 'unchanged'}", highlight=False)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-    )
 
 
 def _setting(pair: str) -> tuple[str, str]:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 
 from hub.cli.common import (
     DEFAULT_CITY,
     CentreOption,
     CityOption,
     JsonOption,
+    bar_of,
     check_centre,
     city_of,
     command,
@@ -49,7 +50,7 @@ def publish(
     check_centre(topology, centre)
     failures: list[tuple[str, HubError]] = []
     outcomes: list[Outcome] = []
-    with connect(topology) as client, locked(folder), _progress() as bar:
+    with connect(topology) as client, locked(folder), bar_of(MofNCompleteColumn(), TimeRemainingColumn()) as bar:
         for name in data_sets or _open_data(client):
             task = bar.add_task(name, total=None)
             try:
@@ -101,15 +102,3 @@ def _show(facts: list[dict[str, Any]], failures: list[tuple[str, HubError]], as_
 
 def _move(bar: Progress, task: TaskID, rows: int, rows_all: int) -> None:
     bar.update(task, completed=rows, total=rows_all)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,
-    )

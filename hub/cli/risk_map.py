@@ -18,8 +18,8 @@ from hub.cli.common import (
     print_json,
 )
 from hub.client import HubClient
+from hub.client.standby import standby_of
 from hub.errors import BadRequestError, ConfigurationError, UnavailableError
-from hub.linkage.centre import standby_of
 from hub.position import position_to_text
 from hub.risk.map.page import page
 from hub.risk.map.tables import SQL, MapTables, tables_of

@@ -12,10 +12,9 @@ again sends the same (producer, sequence) pairs, which the hub takes for what th
 import hashlib
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Counts
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +24,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hub.catalogue.contract import Contract, Reference
-from hub.catalogue.load import builtin_contracts
 from hub.errors import InputFileError
 from hub.ingest.blocks import Block, without
 from hub.ingest.checks import Rejected, check, row_contents
@@ -140,25 +138,6 @@ def file_producer(path: Path, contract: Contract, options: LoadOptions | None = 
         raise InputFileError(f"{path.name} cannot be read: {error}") from error
     recipe = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
     return "load-" + hashlib.sha256(content + recipe).hexdigest()[:_HASH_CHARACTERS]
-
-
-def quarantine_rows(producer: str, data_set: str, sequence: int, rejected: Sequence[Rejected]) -> pa.RecordBatch:
-    """Rejected rows in the schema of data set `quarantine` without `log` and `lsn`, which the log entry gives."""
-    count = len(rejected)
-    columns = {
-        "producer": [producer] * count,
-        "sequence": [sequence] * count,
-        "data_set": [data_set] * count,
-        "row": [one.row for one in rejected],
-        "reason": [one.reason for one in rejected],
-        "content": [one.content for one in rejected],
-    }
-    return pa.RecordBatch.from_pydict(columns, schema=_quarantine_schema())
-
-
-@cache
-def _quarantine_schema() -> pa.Schema:
-    return pa.schema([each for each in builtin_contracts()["quarantine"].schema if each.name not in ("log", "lsn")])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

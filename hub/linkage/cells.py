@@ -1,16 +1,12 @@
-"""The grid cell of a place: whole columns of coordinates → H3 cells of resolution 9, as lower-case hexadecimal text.
-
-DuckDB knows no H3, so that this is what the linkage computes by itself, for buildings that are new or have moved.
-"""
+"""The grid cells of buildings that are new or have moved: what the linkage computes by itself."""
 
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from h3ronpy import cells_to_string
-from h3ronpy.vector import coordinates_to_cells
 
-RESOLUTION: Final = 9
+from hub.grid import cell_texts, cells_of
+
 CELLS_SQL: Final = "select grid_id, district, street from grid_cells"
 
 
@@ -18,7 +14,7 @@ def grid_ids(lon: pa.Array, lat: pa.Array) -> pa.Array:
     """Cell of each place, shape (n,), strings. `lon` and `lat` are degrees in WGS 84, float64, without nulls."""
     assert not lon.null_count, "a place without a longitude"
     assert not lat.null_count, "a place without a latitude"
-    return pa.array(cells_to_string(coordinates_to_cells(lat, lon, RESOLUTION))).cast(pa.string())
+    return cell_texts(cells_of(lon.to_numpy(), lat.to_numpy()))
 
 
 def with_cells(rows: pa.RecordBatch, cells: pa.Table) -> pa.RecordBatch:

@@ -17,12 +17,12 @@ import pyarrow as pa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from hub.client import HubClient, Producer
+from hub.client.standby import standby_of
 from hub.errors import UnavailableError
 from hub.ingest.exchange import Receipt
 from hub.ingest.sections import Operation
 from hub.linkage.hub_port import Answer, LinkLimits
 from hub.position import raise_to
-from hub.status import CentreStatus
 
 _CLASS: Final = "analysis"
 _WINDOW_MAX: Final = 8  # Exchanges of some megabytes each.
@@ -109,17 +109,3 @@ class CentreHub:
         status = self._client.status(self._centre)
         applied = {log.log: log.applied_lsn for log in status.logs}
         return all(applied.get(log, 0) >= lsn for log, lsn in self._client.position.items())
-
-
-def standby_of(client: HubClient, log: str) -> str:
-    """The centre that does not lead a log, as both tell, or the one that is left. Raises UnavailableError."""
-    roles = {
-        name: one.role
-        for name, found in client.statuses().items()
-        if isinstance(found, CentreStatus)
-        for one in found.logs
-        if one.log == log
-    }
-    if not roles:
-        raise UnavailableError("no centre answers", hint="`cityhub status` tells more")
-    return next((name for name, role in roles.items() if role == "standby"), next(iter(roles)))

@@ -18,6 +18,7 @@ from typing import Any, Final
 from hub.catalogue.contract import Contract
 from hub.catalogue.dcat import Distribution, Release, catalog, dataset, document
 from hub.client import HubClient
+from hub.client.standby import standby_of
 from hub.errors import ConfigurationError, HubError, UnavailableError
 from hub.open_data import registry
 from hub.open_data.files import File, Written, sha256_of, span, write_files
@@ -26,7 +27,6 @@ from hub.open_data.registry import Version
 from hub.open_data.rows import Plan, plan_of
 from hub.open_data.verify import verify
 from hub.position import position_of_text, position_to_text
-from hub.status import CentreStatus
 
 _TYPES: Final = {".csv": ("text/csv", "CSV"), ".parquet": ("application/vnd.apache.parquet", "PARQUET")}
 
@@ -132,7 +132,7 @@ def _read(
     """The files, and the position of what is in them."""
     answer = client.query(
         plan.sql,
-        centre=centre or _standby(client, contract.home),
+        centre=centre or standby_of(client, contract.home),
         at_least=position_of_text(newest.position) if newest else None,
         query_class="analysis",
     )
@@ -142,16 +142,6 @@ def _read(
         answer.cancel()
         raise
     return written, position_to_text(answer.position)
-
-
-def _standby(client: HubClient, log: str) -> str | None:
-    """The centre that answers and does not lead the log; None for whichever answers."""
-    answering = {name: one for name, one in client.statuses().items() if isinstance(one, CentreStatus)}
-    views = [view for one in answering.values() for view in one.logs if view.log == log]
-    if not views:
-        return None
-    leader = max(views, key=lambda view: view.epoch).leader
-    return next((name for name in answering if name != leader), None)
 
 
 def _state(versions: Versions, newest: Version | None, written: Written) -> State:

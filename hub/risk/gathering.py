@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 
 from hub.catalogue.contract import Contract
 from hub.errors import InputFileError
+from hub.grid import cell_texts, cells_of
 from hub.risk.extract import Extract
 from hub.risk.files import Files
-from hub.risk.grid import cell_texts, cells_of
 from hub.risk.nearness import METRES_A_DEGREE, Points, near
 from hub.risk.people import People
 from hub.risk.score import FACTS, Ints

@@ -10,13 +10,13 @@ is a task.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hub.risk.grid import cells_around
+from hub.grid import cells_around
 from hub.risk.tasks import Engine, Task
 
 METRES_A_DEGREE: Final = 111_195.0
@@ -63,10 +63,6 @@ def _stage(
         )
         tasks.append(Task(sql=_NEAR, tables={"things": shared, "around": around, "points": own}))
     return engine.run(name, tasks)
-
-
-def no_things() -> dict[str, Any]:
-    return {name: [] for name in ("kind", "within_m", "from_lon", "from_lat", "to_lon", "to_lat", "amount", "cell")}
 
 
 # The square root is left out: distances are compared as squares.

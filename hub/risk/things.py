@@ -2,10 +2,9 @@
 
 import numpy as np
 import pyarrow as pa
-from h3ronpy.vector import cells_to_coordinates
 
+from hub.grid import cells_of, cells_of_text, centres_of
 from hub.risk.files import Files
-from hub.risk.grid import cells_of, cells_of_text
 from hub.risk.people import People
 from hub.risk.weighing import Weights
 
@@ -90,8 +89,7 @@ def _on_cells(things: pa.Table) -> pa.Table:
 def _present(present: pa.Table) -> pa.Table:
     """People present as things in the middle of their cell. Texts that are no cells were refused by the contract."""
     cells = cells_of_text(present["grid_id"].combine_chunks())
-    middle = pa.table(cells_to_coordinates(cells))
-    lon, lat = middle["lng"].cast(pa.float64()), middle["lat"].cast(pa.float64())
+    lon, lat = (pa.array(degrees) for degrees in centres_of(cells))
     count = len(cells)
     return pa.table(
         {

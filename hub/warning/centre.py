@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from hub.client import HubClient
+from hub.client.standby import standby_of
 from hub.errors import NotLeaderError, UnavailableError
 from hub.ingest.exchange import Receipt
-from hub.linkage.centre import standby_of
 from hub.position import raise_to
 from hub.warning.detector import Detector
 from hub.warning.hub_port import Answer, Sending

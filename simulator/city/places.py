@@ -16,12 +16,10 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import shapely
-from h3ronpy import cells_to_string
-from h3ronpy.vector import cells_to_coordinates, coordinates_to_cells
 
+from hub.grid import cell_texts, cells_of, centres_of
 from simulator.city.chance import Floats, Ints, stream
 
-GRID_RESOLUTION: Final = 9
 EARTH_RADIUS_M: Final = 6_371_008.8
 _STREET_SPREAD: Final = 0.012  # Degrees, about 1.3 km.
 _LATTICE: Final = 0.001  # Degrees; a cell is about 0.003 across.
@@ -142,7 +140,7 @@ def scattered(random: np.random.Generator, count: int) -> Places:
 
 def grid_of(lon: Floats, lat: Floats) -> pa.Array:
     """Grid cell of each place: H3 index of resolution 9, as text."""
-    return pa.array(cells_to_string(coordinates_to_cells(lat, lon, GRID_RESOLUTION))).cast(pa.string())
+    return cell_texts(cells_of(lon, lat))
 
 
 @cache
@@ -155,18 +153,16 @@ def grid_cells() -> tuple[pa.Array, Places]:
             axis.ravel() for axis in np.meshgrid(np.arange(west, east, _LATTICE), np.arange(south, north, _LATTICE))
         )
         inside = shapely.contains_xy(district.outline, lon, lat)
-        cells = pa.array(coordinates_to_cells(lat[inside], lon[inside], GRID_RESOLUTION)).to_numpy()
+        cells = cells_of(lon[inside], lat[inside])
         found.update(dict.fromkeys(np.unique(cells).tolist(), number) | found)
     cells = np.array(sorted(found), np.uint64)
-    centres = pa.table(cells_to_coordinates(cells))
-    lon, lat = centres["lng"].to_numpy(), centres["lat"].to_numpy()
+    lon, lat = centres_of(cells)
     owner = np.array([found[cell] for cell in cells.tolist()])
     street = np.empty(len(cells), np.int64)
     for number in range(len(districts())):
         here = owner == number
         street[here] = _nearest_street(number, lon[here], lat[here])
-    names = pa.array(cells_to_string(cells)).cast(pa.string())
-    return names, Places(street=street, lon=lon.round(6), lat=lat.round(6))
+    return cell_texts(cells), Places(street=street, lon=lon.round(6), lat=lat.round(6))
 
 
 def distance_m(lon: Floats, lat: Floats, to_lon: float, to_lat: float) -> Floats:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
-from hub.cli.common import DEFAULT_CITY, CityOption, JsonOption, city_of, command, connect, err, out, print_json
+from hub.cli.common import DEFAULT_CITY, CityOption, JsonOption, bar_of, city_of, command, connect, out, print_json
 from hub.errors import ConfigurationError
 from simulator.city.chance import SEED
 
@@ -37,7 +37,7 @@ def generate(
     from simulator.city.write import write_tables
 
     plan = _plan(scale, seed)
-    with _bar() as bar:
+    with bar_of(MofNCompleteColumn(), TimeElapsedColumn()) as bar:
         task = bar.add_task("rows", total=plan.records)
         rows = write_tables(
             plan, folder, data_sets, lambda data_set, count: bar.update(task, advance=count, description=data_set)
@@ -80,7 +80,7 @@ def load(
 
     plan = _plan(scale, seed)
     started_s = time.monotonic()
-    with connect(city_of(city)) as client, _bar() as bar:
+    with connect(city_of(city)) as client, bar_of(MofNCompleteColumn(), TimeElapsedColumn()) as bar:
         task = bar.add_task("records", total=plan.records)
         loaded = load_city(client, plan, lambda data_set, rows: bar.update(task, advance=rows, description=data_set))
     seconds = time.monotonic() - started_s
@@ -135,7 +135,7 @@ def replay(
     from simulator.city.replay import replay_day
 
     plan = _plan(scale, seed)
-    with _bar() as bar:
+    with bar_of(MofNCompleteColumn(), TimeElapsedColumn()) as bar:
         task = bar.add_task("exchanges", total=round(plan.exchanges_a_day * hours / 24))
         done = replay_day(
             {name: centre.grpc for name, centre in city_of(city).centres.items()},
@@ -167,14 +167,3 @@ def _plan(scale: float, seed: int) -> "City":
         return City(scale, seed)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        transient=True,
-    )

@@ -6,7 +6,7 @@ from typing import Final
 import pyarrow as pa
 
 from hub.client import HubClient
-from hub.linkage.centre import standby_of
+from hub.client.standby import standby_of
 from hub.position import raise_to
 
 _LOG: Final = "ops"  # The log of the registries: its standby has the least to do.

@@ -9,9 +9,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 from h3ronpy import cells_parse
-from h3ronpy.vector import cells_to_coordinates, cells_to_wkb_polygons, coordinates_to_cells
+from h3ronpy.vector import cells_to_wkb_polygons
 
-RESOLUTION: Final = 9
+from hub.grid import cells_of, centres_of
+
 _HEXAGON_BYTES: Final = (
     125  # Well-known binary: 13 bytes of header, then 7 corners of two doubles, the first one twice.
 )
@@ -26,8 +27,7 @@ def indices(grid_ids: pa.Array) -> pa.Array:
 
 def centres(cells: pa.Array) -> tuple[Reals, Reals]:
     """Longitude and latitude, degrees, shape (n,); `cells` has no nulls."""
-    found = pa.table(cells_to_coordinates(cells))
-    return found["lng"].to_numpy(), found["lat"].to_numpy()
+    return centres_of(cells.to_numpy())
 
 
 def shape(cells: pa.Array) -> Reals:
@@ -45,7 +45,7 @@ def cell_of(lon: Reals, lat: Reals, cells: pa.Array) -> Ints:
     """Which of `cells` each place lies in, shape (n,); -1 for none of them."""
     if not len(cells) or not len(lon):
         return np.full(len(lon), -1, np.int64)
-    of_places = pa.array(coordinates_to_cells(lat, lon, RESOLUTION)).to_numpy()
+    of_places = cells_of(lon, lat)
     known = cells.to_numpy()
     order = np.argsort(known)
     at = order[np.minimum(np.searchsorted(known, of_places, sorter=order), len(known) - 1)]
