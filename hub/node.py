@@ -360,10 +360,11 @@ class Node:
         return dict(self._store.contracts())
 
     async def change(self, contract: Contract) -> tuple[int, bool]:
-        """Puts a contract in force through its home log. Raises ContractError or NotLeaderError."""
+        """Puts a contract in force through its home log. Raises ContractError, NotLeaderError or UnavailableError."""
         if contract.home == _HOME_EACH:
             raise ContractError(f"{contract.name}: only the hub's own data sets have home {_HOME_EACH!r}")
         driver = self._led(contract.home)
+        await self._admissions[contract.home].caught_up()
         existing = self._store.contracts().get(contract.name)
         if existing == contract:
             return 0, False

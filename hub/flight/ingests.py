@@ -8,7 +8,7 @@ client says so, with a contract that its columns make.
 """
 
 import secrets
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow.flight as fl
 
 from hub.catalogue.contract import Contract, Kind
 from hub.catalogue.infer import contract_of_schema
-from hub.errors import BadRequestError, ContractError, NotLeaderError, UnavailableError
+from hub.errors import BadRequestError, ContractError, NotLeaderError, UnavailableError, UnknownDataSetError
 from hub.flight.calls import END, KEEPALIVE, Loop
 from hub.flight.errors import error_of_flight
 from hub.flight.puts import batches_of, receive
@@ -42,13 +42,11 @@ class Ingests:
         reception: Reception,
         loop: Loop,
         *,
-        contracts: Callable[[], Mapping[str, Contract]],
         create: Callable[[Contract], Coroutine[Any, Any, Any]],
         flight_address: Callable[[str], str],
     ) -> None:
         self._reception = reception
         self._loop = loop
-        self._contracts = contracts
         self._create = create
         self._flight_address = flight_address
 
@@ -77,13 +75,17 @@ class Ingests:
 
     def _contract(self, command: pb.CommandStatementIngest, call: Call, schema: pa.Schema) -> Contract:
         wanted = command.table_definition_options
-        contract = self._contracts().get(command.table)
-        if contract is None:
+        try:
+            contract = self._loop.run(self._reception.contract(command.table))
+        except UnknownDataSetError:
             if wanted.if_not_exist != _Options.TABLE_NOT_EXIST_OPTION_CREATE:
-                raise ContractError(f"there is no data set {command.table!r}", hint="ingest with mode create_append")
+                raise ContractError(
+                    f"there is no data set {command.table!r}", hint="ingest with mode create_append"
+                ) from None
             contract = contract_of_schema(command.table, schema, home=call.headers.get(HOME_HEADER, "ops"))
             self._loop.run(self._create(contract))
-        elif wanted.if_exists == _Options.TABLE_EXISTS_OPTION_FAIL:
+            return contract
+        if wanted.if_exists == _Options.TABLE_EXISTS_OPTION_FAIL:
             raise ContractError(f"there is a data set {command.table!r} already", hint="ingest with mode append")
         return contract
 

@@ -83,9 +83,7 @@ class FlightServer(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow has no
         self._desk = desk
         self._contracts = contracts
         self._applied = applied
-        self._ingests = Ingests(
-            reception, self._calls, contracts=contracts, create=create, flight_address=flight_address
-        )
+        self._ingests = Ingests(reception, self._calls, create=create, flight_address=flight_address)
         self._callers = Callers()
         self._prepared = PreparedStatements(desk.limits.prepared_max)
         sessions = Sessions(desk.limits.prepared_max)

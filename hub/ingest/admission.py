@@ -15,7 +15,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -129,6 +129,19 @@ class Admission:
         while self._queue_bytes >= self._limits.queue_bytes_max:
             self._taken.clear()
             await self._taken.wait()
+
+    async def caught_up(self) -> None:
+        """Waits until all that the log holds here now is applied. Raises UnavailableError when that takes too long, or
+        when this centre may not hold all."""
+        state = self._driver.state
+        missing = f"{state.centre} does not hold all of log {self._log} yet"
+        if state.blank or state.centre not in state.configuration.in_sync:
+            raise UnavailableError(missing, hint="ask the other centre")
+        try:
+            async with asyncio.timeout(self._limits.write_wait_ms_max / 1000):
+                await self._driver.applied(state.end.lsn)
+        except TimeoutError:
+            raise UnavailableError(missing, hint="ask the other centre, or try again") from None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -264,6 +277,9 @@ class Admission:
             exchange.reply(receipts.get(exchange.key, late))
 
     async def _build(self, exchanges: list[Exchange]) -> Group:
+        """While entries of earlier leaders are not applied, their contracts are not known: what does not fit the ones
+        that are is to come again."""
+        behind = self._driver.applied_lsn < self._inherited_lsn
         build = functools.partial(
             build_group,
             exchanges,
@@ -272,8 +288,13 @@ class Admission:
             entry_bytes_max=self._limits.entry_bytes_max,
         )
         if sum(exchange.size_bytes for exchange in exchanges) <= _INLINE_BYTES_MAX:
-            return build()
-        return await asyncio.to_thread(build)
+            group = build()
+        else:
+            group = await asyncio.to_thread(build)
+        if behind and group.refused:
+            error = UnavailableError(f"log {self._log} is not applied to its end yet", hint="send it again")
+            return replace(group, refused=tuple((exchange, error) for exchange, _ in group.refused))
+        return group
 
     def _propose(self, group: Group) -> None:
         for exchange, error in group.refused:

@@ -14,10 +14,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from hub.catalogue.contract import Contract, Kind
-from hub.errors import ContractError, ExchangeError, UnknownDataSetError
+from hub.errors import ExchangeError
 from hub.ingest.admission import Admission
 from hub.ingest.bulk import BulkIntake, Segmenter
 from hub.ingest.exchange import Exchange, Receipt
+from hub.ingest.in_force import contract_in_force
 from hub.ingest.sections import Operation
 
 _IDLE_S_MAX: Final = 60.0
@@ -41,7 +42,9 @@ class Reception:
     ) -> "Receiving":
         """Raises HubError when the exchange cannot be taken here. `contract_version` None stands for the one in
         force."""
-        contract = self._contract(data_set, contract_version)
+        contract = await self.contract(data_set, contract_version)
+        if contract.kind is not Kind.EVENT or contract.watched:
+            raise ExchangeError(f"data set {contract.name!r} takes no bulk exchanges", hint="send small ones")
         receiving = Receiving(self.admission_of(contract), self._segmenter, contract, producer, sequence)
         await receiving.begin()
         return receiving
@@ -73,18 +76,9 @@ class Reception:
             quarantine=b"",
         )
 
-    def _contract(self, data_set: str, version: int | None) -> Contract:
-        contract = self._contracts().get(data_set)
-        if contract is None:
-            raise UnknownDataSetError(f"there is no data set {data_set!r}", hint="`cityhub datasets` lists them")
-        if contract.home not in self._admissions or contract.kind is not Kind.EVENT or contract.watched:
-            raise ExchangeError(f"data set {contract.name!r} takes no bulk exchanges", hint="send small ones")
-        if version not in (None, contract.version):
-            raise ContractError(
-                f"{contract.name} is at version {contract.version}, the exchange at {version}",
-                hint="fetch the catalogue again",
-            )
-        return contract
+    async def contract(self, data_set: str, version: int | None = None) -> Contract:
+        """As `contract_in_force`."""
+        return await contract_in_force(data_set, self._contracts, self._admissions.values(), version=version)
 
 
 class Receiving:

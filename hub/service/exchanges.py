@@ -7,9 +7,10 @@ from typing import Final
 import grpc
 
 from hub.catalogue.contract import Contract
-from hub.errors import ExchangeError, HubError, UnknownDataSetError
+from hub.errors import ExchangeError, HubError
 from hub.ingest.admission import Admission
 from hub.ingest.exchange import Exchange, Receipt
+from hub.ingest.in_force import contract_in_force
 from hub.ingest.sections import Operation
 from hub.rpc.v1 import exchange_pb2 as pb
 from hub.rpc.v1 import exchange_pb2_grpc as pb_grpc
@@ -108,15 +109,15 @@ class ExchangeServicer(pb_grpc.ExchangeServiceServicer):
                     raise ExchangeError("the first request of a stream names its producer")
                 await outbox.expect(len(request.exchanges))
                 for message in request.exchanges:
-                    self._submit(producer, message, outbox)
+                    await self._submit(producer, message, outbox)
                 for admission in self._admissions.values():
                     await admission.room()
         finally:
             outbox.close()
 
-    def _submit(self, producer: str, message: pb.Exchange, outbox: _Outbox) -> None:
+    async def _submit(self, producer: str, message: pb.Exchange, outbox: _Outbox) -> None:
         try:
-            admission = self._admission(message.data_set)
+            admission = await self._admission(message.data_set)
             if message.operation not in _OPERATIONS:
                 raise ExchangeError("an exchange names its operation: append, upsert or delete")
         except HubError as error:
@@ -137,10 +138,8 @@ class ExchangeServicer(pb_grpc.ExchangeServiceServicer):
             )
         )
 
-    def _admission(self, data_set: str) -> Admission:
-        contract = self._contracts().get(data_set)
-        if contract is None:
-            raise UnknownDataSetError(f"there is no data set {data_set!r}", hint="`cityhub datasets` lists them")
+    async def _admission(self, data_set: str) -> Admission:
+        contract = await contract_in_force(data_set, self._contracts, self._admissions.values())
         if contract.home not in self._admissions:
             raise ExchangeError(f"data set {data_set!r} is written by the hub itself")
         return self._admissions[contract.home]

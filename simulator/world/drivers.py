@@ -65,6 +65,7 @@ class Centre:
     folder: Path
     limits: ReplicationLimits
     applied: list[bytes] = field(default_factory=list)
+    blank: bool = False  # At the next start: its disk was lost.
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Centre"]:
@@ -80,6 +81,7 @@ class Centre:
             epochs=self.disk.epochs,
             applied_lsn=len(self.applied),
             ship_window_entries_max=8,
+            blank=self.blank,
         )
         self.driver = Driver(
             replica,

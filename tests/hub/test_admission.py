@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from hub.catalogue.load import builtin_contracts
 from hub.config import IngestLimits
-from hub.errors import LimitError, NotLeaderError, UnavailableError
+from hub.errors import ContractError, LimitError, NotLeaderError, UnavailableError, UnknownDataSetError
 from hub.ingest.admission import Admission
 from hub.ingest.exchange import Exchange, Receipt
+from hub.ingest.in_force import contract_in_force
 from hub.ingest.producers import Sequences
 from hub.ingest.sections import Operation, decode_sections
 from replication.limits import ReplicationLimits
@@ -33,14 +36,16 @@ class Door:
         self.ecc = Centre("ecc", folder / "ecc", replication)
         self.limits = IngestLimits(write_wait_ms_max=limits.pop("write_wait_ms_max", 5000), **limits)
         self.free_bytes = 1 << 40
+        self.contracts = builtin_contracts()
 
     @asynccontextmanager
-    async def open(self, *, at: str = "ops") -> AsyncIterator["Door"]:
+    async def open(self, *, at: str = "ops", joined: bool = True) -> AsyncIterator["Door"]:
         async with self.ops.running(), self.ecc.running():
-            join(self.ops, self.ecc)
+            if joined:
+                join(self.ops, self.ecc)
             self.admission = Admission(
                 (self.ops if at == "ops" else self.ecc).driver,
-                contracts=builtin_contracts,
+                contracts=lambda: self.contracts,
                 outcomes=self._outcomes,
                 accepted=self._accepted,
                 limits=self.limits,
@@ -139,6 +144,39 @@ def test_standby_names_the_leader(tmp_path: Path) -> None:
             receipt = await door.send(1)
             assert isinstance(receipt.error, NotLeaderError)
             assert (receipt.error.leader, receipt.error.address) == ("ops", "ops:1")
+
+    asyncio.run(scenario())
+
+
+def test_what_the_log_holds_and_the_store_does_not_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    """Goal: a sender is told that its data set does not exist only by a centre that would know. Method: a leader starts
+    over with an empty store, and its log cannot be applied before the peer is there; then a centre whose disk was lost.
+    """
+
+    async def scenario() -> None:
+        door = Door(tmp_path)
+        async with door.open():
+            assert (await door.send(1)).error is None
+        door.ops.applied, door.contracts = [], {}
+        async with door.open(joined=False):
+            early = (await door.send(2)).error
+            assert isinstance(early, UnavailableError)
+            assert early.definite
+            known = asyncio.create_task(contract_in_force("readings", lambda: door.contracts, [door.admission]))
+            unknown = asyncio.create_task(contract_in_force("nothing", lambda: door.contracts, [door.admission]))
+            await asyncio.sleep(0)
+            door.contracts = builtin_contracts()
+            join(door.ops, door.ecc)
+            assert (await known).name == "readings"
+            with pytest.raises(UnknownDataSetError):
+                await unknown
+            with pytest.raises(ContractError):
+                await contract_in_force("readings", lambda: door.contracts, [door.admission], version=7)
+            assert (await door.send(2)).error is None
+        door.ecc.blank = True
+        async with door.open(at="ecc"):
+            with pytest.raises(UnavailableError):
+                await contract_in_force("nothing", lambda: door.contracts, [door.admission])
 
     asyncio.run(scenario())
 
