@@ -3,8 +3,9 @@
 Blocking; for a worker thread. Only `cancel` may be called from another one.
 """
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 from hub.errors import HubError, LimitError, QueryError, UnavailableError
 from hub.query.deadlines import Deadlines
 from hub.query.statements import Statement, Statements, bound, schema_of
+from hub.store.reads import Read
 from hub.store.store import Store
 from hub.store.views import SEGMENTS_MISSING
 
@@ -34,31 +36,31 @@ class RunningQuery:
 
     def __init__(self, store: Store, statements: Statements, limits: Limits) -> None:
         self._segments_folder = store.segments_folder
-        self._readers = store.readers
-        self._ticket = store.readers.enter()
-        self._cursor = store.cursor()
+        self._reads = store.reads
+        self._read: Read | None = None
         self._statements = statements
         self._limits = limits
+        self._lock = threading.Lock()  # Whoever interrupts must not meet the next query of this connection.
         self._cancelled = False
         self._timed_out = False
-        self._closed = False
+        self._ended = False
         self._reader: pa.RecordBatchReader | None = None
         self.position: dict[str, int] = {}
 
     def start(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> None:
         """Once. Some answers are computed whole before this returns. Raises QueryError, LimitError or, when cancelled,
         UnavailableError."""
-        statement = self._statements.checked(self._cursor, sql)
-        values = bound(statement, parameters)
-        if self._cancelled:
-            raise UnavailableError("the query was cancelled")
-        _deadlines.set(self, self._limits.time_s_max, self._time_out)
         try:
-            memory = f"set operator_memory_limit = '{self._limits.memory_bytes_max}B'"
-            # The first read fixes the snapshot, for this and for the query.
-            first = "begin transaction read only; select log, lsn from hub.applied"
-            self.position = dict(self._cursor.execute(f"{memory}; {first}").fetchall())
-            relation = self._cursor.sql(statement.text, params=values or None)
+            read = self._reads.begin(self._limits.memory_bytes_max)
+            with self._lock:
+                self._read = read
+            self.position = read.position
+            statement = self._statements.checked(read.cursor, sql)
+            values = bound(statement, parameters)
+            if self._cancelled:
+                raise UnavailableError("the query was cancelled")
+            _deadlines.set(self, self._limits.time_s_max, self._time_out)
+            relation = read.cursor.sql(statement.text, params=values or None)
             self._reader = relation.to_arrow_reader(self._limits.batch_rows)
         except (duckdb.Error, pa.ArrowException) as error:
             self._raise(error)
@@ -75,6 +77,7 @@ class RunningQuery:
             try:
                 batch = self._reader.read_next_batch()
             except StopIteration:
+                self._ended = True
                 return
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 self._raise(error)
@@ -93,21 +96,21 @@ class RunningQuery:
     def close(self) -> None:
         """May be called again."""
         _deadlines.forget(self)
-        if self._closed:
-            return
-        self._closed = True
-        if self._reader is not None:
-            self._reader.close()
-        self._cursor.close()
-        self._readers.leave(self._ticket)
+        with self._lock:
+            read, self._read = self._read, None
+        if read is not None:
+            if self._reader is not None:
+                self._reader.close()
+            self._reads.end(read, reusable=self._ended and not (self._cancelled or self._timed_out))
 
     def _time_out(self) -> None:
         self._timed_out = True
         self._interrupt()
 
     def _interrupt(self) -> None:
-        with suppress(duckdb.Error):  # It may have been closed a moment ago.
-            self._cursor.interrupt()
+        with self._lock:
+            if self._read is not None:
+                self._read.cursor.interrupt()
 
     def _raise(self, error: Exception) -> NoReturn:
         if self._timed_out:

@@ -6,6 +6,7 @@ from typing import Final
 import pyarrow as pa
 
 PART_BYTES_MAX: Final = 4 << 20
+_BUFFER_BYTES: Final = 64 << 10
 
 
 class StreamCutter:
@@ -13,7 +14,9 @@ class StreamCutter:
 
     def __init__(self, schema: pa.Schema) -> None:
         self._sink = _Sink()
-        self._writer = pa.ipc.new_stream(self._sink, schema)
+        # Arrow writes little by little, and would take the interpreter's lock for each bit.
+        self._buffer = pa.output_stream(self._sink, buffer_size=_BUFFER_BYTES)
+        self._writer = pa.ipc.new_stream(self._buffer, schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._writer.write_batch(batch)
@@ -22,6 +25,7 @@ class StreamCutter:
         self._writer.close()
 
     def take(self) -> list[bytes]:
+        self._buffer.flush()
         data = b"".join(self._sink.parts)
         self._sink.parts.clear()
         return [data[start : start + PART_BYTES_MAX] for start in range(0, len(data), PART_BYTES_MAX)]

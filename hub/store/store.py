@@ -39,6 +39,7 @@ from hub.store.changes import RECORDED, Changes
 from hub.store.digest import digests
 from hub.store.manifest import Manifest
 from hub.store.readers import Readers
+from hub.store.reads import Reads
 from hub.store.views import view_of
 from replication.core import types as log_types
 from replication.core.types import Entry
@@ -87,6 +88,7 @@ class Store:
 
     def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, files: SegmentFiles) -> None:
         self.readers = Readers()
+        self.reads = Reads(self.cursor, self.readers)
         self._path = path
         self._connection = connection
         self._files = files
@@ -136,6 +138,7 @@ class Store:
         with self._marks_lock:
             for mark in self._marks.values():
                 mark.cursor.close()
+        self.reads.outdate()
         self._connection.close()
 
     # --- Reading ------------------------------------------------------------------------------------------------
@@ -243,7 +246,7 @@ class Store:
                 self._show(contracts[name], manifest, closed)
             connection.execute("update hub.applied set lsn = ? where log = ?", [entries[-1].lsn, log]).fetchall()
             self._remember(log, accepted)
-            connection.execute("commit").fetchall()
+            self._commit()
         except BaseException:
             self._roll_back(log)
             raise
@@ -301,7 +304,7 @@ class Store:
         try:
             for name in data_sets:
                 self._show(self._contracts[name], self._manifest, closed)
-            self._connection.execute("commit").fetchall()
+            self._commit()
         except BaseException:
             with suppress(duckdb.TransactionException):
                 self._connection.execute("rollback").fetchall()
@@ -371,6 +374,11 @@ class Store:
             self._connection.execute(sql).fetchall()
         finally:
             self._connection.unregister(tables.INCOMING)
+
+    def _commit(self) -> None:
+        self.reads.outdate()
+        self._connection.execute("commit").fetchall()
+        self.reads.outdate()
 
     def _roll_back(self, log: str) -> None:
         with suppress(duckdb.TransactionException):  # A commit that failed has rolled back itself.

@@ -773,3 +773,32 @@ def test_an_answer_stands_at_one_position(store: Store) -> None:
     later = started(store, "select 1", LIMITS)
     assert later.position["ecc"] == lsn + 1
     later.close()
+
+
+def test_a_transaction_is_used_again_while_it_shows_the_newest_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Method: begun and ended, with an apply between, from two limits of memory, and too late."""
+    reads = store.reads
+    first = reads.begin(1 << 20)
+    reads.end(first, reusable=True)
+    other = reads.begin(2 << 20)
+    assert other is not first
+    assert reads.begin(1 << 20) is first
+    reads.end(other, reusable=False)
+    ticket = store.readers.enter()
+    store.readers.drop(["segment"], "ops", 1)
+    store.readers.leave(ticket)
+    assert store.readers.free(lambda log, lsn: True) == [], "the first may read it still"
+    reads.end(first, reusable=True)
+    lsn = store.applied()["ops"] + 1
+    after = EntryId(lsn=lsn - 1, epoch=1)
+    store.apply("ops", [rows_entry("readings", Operation.APPEND, READINGS, after)])
+    assert store.readers.free(lambda log, lsn: True) == ["segment"], "what an apply outdates is closed"
+    newer = reads.begin(1 << 20)
+    assert newer.position["ops"] == lsn
+    reads.end(newer, reusable=True)
+    monkeypatch.setattr("hub.store.reads._REUSED_S_MAX", 0.0)
+    late = reads.begin(1 << 20)
+    assert late is not newer
+    reads.end(late, reusable=False)
