@@ -27,10 +27,10 @@ lint: setup
 type: setup
 	$(RUN)mypy
 
-# What needs no processes of its own runs twice at a time; the rest has times to keep, and the machine to itself.
+# Two files at a time. What starts processes of its own has times to keep: it does not run beside what only computes.
 test: setup
 	$(RUN)pytest -n 2 --dist loadfile tests/hub tests/replication tests/simulator tests/test_imports.py
-	$(RUN)pytest tests/processes tests/benchmarks
+	$(RUN)pytest -n 2 --dist loadfile tests/processes tests/benchmarks
 
 sim: setup
 	$(RUN)python -m simulator.world --seeds $(SEEDS)
