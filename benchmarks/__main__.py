@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks.harness import report
 
@@ -61,9 +61,8 @@ def run(
 
 
 def _show(result: dict[str, Any]) -> None:
-    table = Table(
-        "metric", "unit", "value", "min", "p50", "p99", "max", "n", title=f"{result['name']} {result['size']}"
-    )
+    metric = Column("metric", overflow="fold")
+    table = Table(metric, "unit", "value", "min", "p50", "p99", "max", "n", title=f"{result['name']} {result['size']}")
     for name, one in result["metrics"].items():
         numbers = [f"{one[part]:,.2f}" for part in ("value", "min", "p50", "p99", "max")]
         table.add_row(name, one["unit"], *numbers, str(one["n"]))

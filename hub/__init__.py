@@ -4,8 +4,4 @@ agencies → `ingest` → replication (log, ship, commit) → `store` (apply) �
 the data sets are; `node` puts the parts together; `service` and `client` are the two ends of the gRPC API.
 """
 
-import os
-
-# gRPC's handlers around a fork can hang the child before it becomes another program: Ray, which forks, did not start.
-# No child of ours uses gRPC without being one. Before gRPC is loaded, and unless the caller has chosen.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+from hub import forks as forks
