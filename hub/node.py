@@ -26,6 +26,7 @@ from hub.catalogue.contract import Contract
 from hub.catalogue.load import builtin_contracts, contract_to_json
 from hub.client import AsyncHubClient
 from hub.config import CENTRES, City
+from hub.courtesy import Courtesy
 from hub.errors import ConfigurationError, ContractError, HubError, NotLeaderError, UnavailableError
 from hub.flight.server import FlightServer
 from hub.ingest.admission import Admission
@@ -119,6 +120,7 @@ class Node:
             reached=self._reached,
             proved=self._proved,
         )
+        self._courtesy = Courtesy(self._desk.scheduler.people_ask)
 
     async def run(self, *, ready: asyncio.Event | None = None) -> None:
         """Serves until cancelled. Raises HubError or ReplicationError when it cannot start or go on, and
@@ -127,7 +129,8 @@ class Node:
         self._channel = grpc.aio.insecure_channel(to_peer, options=CHANNEL_OPTIONS)
         bulk_channel = grpc.aio.insecure_channel(to_peer, options=_BULK_OPTIONS)
         to_witness = grpc.aio.insecure_channel(self._city.witness.grpc, options=WITNESS_CHANNEL_OPTIONS)
-        self._make_segment_parts(SegmentPeer(bulk_channel, limits=self._city.replication))
+        peer = SegmentPeer(bulk_channel, limits=self._city.replication, rest=self._courtesy.rest)
+        self._make_segment_parts(peer)
         try:
             self._witness = WitnessLink(
                 centre=self._centre,
@@ -159,7 +162,8 @@ class Node:
             peer,
             limits=self._city.segments,
             pushes=lambda log: self._drivers[log].relies_on_peer,
-            gives_way=lambda: self._small_exchanges_come() or self._desk.scheduler.people_ask(_SMALL_S),
+            gives_way=lambda: self._small_exchanges_come() or self._courtesy.is_due(),
+            rest=self._courtesy.rest,
         )
         self._snapshots = Snapshots()
         self._keeper = Keeper(
@@ -302,6 +306,7 @@ class Node:
                     tasks.create_task(self._retentions[log].run())
                 tasks.create_task(self._keeper.run())
                 tasks.create_task(self._watch_for_gap())
+                tasks.create_task(self._courtesy.keep_core_free())
                 await server.start()
                 flight = FlightServer(
                     own.flight,

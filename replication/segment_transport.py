@@ -41,6 +41,7 @@ _RETRY_MIN_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0
 _DAMAGES_MAX: Final = 3  # So many times in a row is no accident on the way.
 _IDS_MAX: Final = 10_000  # In one message.
+_NICENESS: Final = 10
 _CALL_ERRORS: Final = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError, ConnectionError)
 _CODES: Final[dict[type[SegmentError], grpc.StatusCode]] = {
     SegmentMissingError: grpc.StatusCode.NOT_FOUND,
@@ -97,7 +98,7 @@ class SegmentServicer(pb_grpc.SegmentServiceServicer):
     def __init__(self, files: SegmentFiles, *, limits: ReplicationLimits) -> None:
         self._files = files
         self._slots = asyncio.Semaphore(limits.segment_transfers_max)
-        self._threads = FileThreads(limits.segment_transfers_max, "segments in")
+        self._threads = FileThreads(limits.segment_transfers_max, "segments in", niceness=_NICENESS)
         self._step_s_max = limits.segment_step_ms_max / 1000
         self._chunk_bytes_max = limits.segment_chunk_bytes_max
 
@@ -209,6 +210,10 @@ class _Course:
         return error if self._damages >= _DAMAGES_MAX else _BrokenError(str(error))
 
 
+async def no_rest() -> None:
+    """Nothing comes between two steps."""
+
+
 class SegmentPeer:
     """The other centre's segments. Made and used in one event loop; transfers beyond `segment_transfers_max` wait.
 
@@ -217,10 +222,14 @@ class SegmentPeer:
     (SegmentFailedError).
     """
 
-    def __init__(self, channel: grpc.aio.Channel, *, limits: ReplicationLimits) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, *, limits: ReplicationLimits, rest: Callable[[], Awaitable[None]] = no_rest
+    ) -> None:
+        """`rest` comes after each chunk that is pushed."""
         self._stub = pb_grpc.SegmentServiceStub(channel)
+        self._rest = rest
         self._slots = asyncio.Semaphore(limits.segment_transfers_max)
-        self._threads = FileThreads(limits.segment_transfers_max, "segments out")
+        self._threads = FileThreads(limits.segment_transfers_max, "segments out", niceness=_NICENESS)
         self._step_s_max = limits.segment_step_ms_max / 1000
         self._stuck_s_max = limits.segment_stuck_ms_max / 1000
         self._chunk_bytes_max = limits.segment_chunk_bytes_max
@@ -270,6 +279,7 @@ class SegmentPeer:
             while chunk := await self._threads.run(next, chunks, b""):
                 await call.write(pb.PushRequest(chunk=chunk))
                 course.moved()
+                await self._rest()
 
     async def _fetch(self, segment_id: str, sink: SegmentSink, course: _Course) -> None:
         if sink.holds(segment_id):

@@ -10,7 +10,7 @@ which are then there already.
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
@@ -27,7 +27,7 @@ from hub.segments.encoder import EncodedSegment, encode
 from hub.segments.encodings import Encoding, choose_encodings
 from replication.errors import SegmentError, SegmentFullError
 from replication.file_threads import FileThreads
-from replication.segment_transport import SegmentBuffer, SegmentPeer
+from replication.segment_transport import SegmentBuffer, SegmentPeer, no_rest
 from replication.segments import SegmentFiles
 
 _NICENESS: Final = 15  # Small exchanges go first.
@@ -50,9 +50,11 @@ class Segmenter:
         limits: SegmentLimits,
         pushes: Callable[[str], bool],
         gives_way: Callable[[], bool] = lambda: False,
+        rest: Callable[[], Awaitable[None]] = no_rest,
     ) -> None:
         """`pushes` says for a log whether the peer must hold its entries, `gives_way` whether small exchanges come
-        in, or people ask."""
+        in, or people ask. `rest` comes after each hand-over of rows."""
+        self.rest = rest
         self._files = files
         self._peer = peer
         self._pushes = pushes
@@ -63,7 +65,7 @@ class Segmenter:
         self._worked_s = -math.inf
         self.limits = limits
         self.threads = FileThreads(limits.encoder_threads, "encode", niceness=_NICENESS)
-        self._writing = FileThreads(limits.encoder_threads, "write segments")
+        self._writing = FileThreads(limits.encoder_threads, "write segments", niceness=_NICENESS)
 
     @property
     def busy(self) -> bool:
@@ -163,6 +165,7 @@ class BulkIntake:
             self._reject(rejected)
             self._take(batch)
             self._rows_read += batch.num_rows + len(rejected)
+        await self._segmenter.rest()
         if self._rows_read > _ROWS_MAX:
             raise LimitError(f"an exchange may hold {_ROWS_MAX} rows", hint="send it in parts")
         while self._rows >= self._limits.rows_max or self._bytes >= self._limits.bytes_max:
