@@ -54,9 +54,10 @@ class Courtesy:
 
 def _confine_nice_threads(cores: set[int]) -> None:
     """Those of this process that are nicer than it began run on these cores alone."""
+    began = os.getpriority(os.PRIO_PROCESS, os.getpid())
     for thread in _THREADS.iterdir():
         try:
-            if os.getpriority(os.PRIO_PROCESS, int(thread.name)) > os.getpriority(os.PRIO_PROCESS, os.getpid()):
+            if os.getpriority(os.PRIO_PROCESS, int(thread.name)) > began:
                 os.sched_setaffinity(int(thread.name), cores)
         except OSError:
             continue  # It has ended.

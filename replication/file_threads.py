@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
+
+HEAVY_NICENESS: Final = 10
+"""Of threads with much to do that nobody waits for."""
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")

@@ -29,7 +29,7 @@ from replication.errors import (
     SegmentMissingError,
     SegmentTransferError,
 )
-from replication.file_threads import FileThreads
+from replication.file_threads import HEAVY_NICENESS, FileThreads
 from replication.limits import ReplicationLimits
 from replication.rpc.v1 import segments_pb2 as pb
 from replication.rpc.v1 import segments_pb2_grpc as pb_grpc
@@ -41,7 +41,6 @@ _RETRY_MIN_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0
 _DAMAGES_MAX: Final = 3  # So many times in a row is no accident on the way.
 _IDS_MAX: Final = 10_000  # In one message.
-_NICENESS: Final = 10
 _CALL_ERRORS: Final = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError, ConnectionError)
 _CODES: Final[dict[type[SegmentError], grpc.StatusCode]] = {
     SegmentMissingError: grpc.StatusCode.NOT_FOUND,
@@ -98,7 +97,7 @@ class SegmentServicer(pb_grpc.SegmentServiceServicer):
     def __init__(self, files: SegmentFiles, *, limits: ReplicationLimits) -> None:
         self._files = files
         self._slots = asyncio.Semaphore(limits.segment_transfers_max)
-        self._threads = FileThreads(limits.segment_transfers_max, "segments in", niceness=_NICENESS)
+        self._threads = FileThreads(limits.segment_transfers_max, "segments in", niceness=HEAVY_NICENESS)
         self._step_s_max = limits.segment_step_ms_max / 1000
         self._chunk_bytes_max = limits.segment_chunk_bytes_max
 
@@ -229,7 +228,7 @@ class SegmentPeer:
         self._stub = pb_grpc.SegmentServiceStub(channel)
         self._rest = rest
         self._slots = asyncio.Semaphore(limits.segment_transfers_max)
-        self._threads = FileThreads(limits.segment_transfers_max, "segments out", niceness=_NICENESS)
+        self._threads = FileThreads(limits.segment_transfers_max, "segments out", niceness=HEAVY_NICENESS)
         self._step_s_max = limits.segment_step_ms_max / 1000
         self._stuck_s_max = limits.segment_stuck_ms_max / 1000
         self._chunk_bytes_max = limits.segment_chunk_bytes_max

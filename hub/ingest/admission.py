@@ -134,14 +134,14 @@ class Admission:
         """Waits until all that the log holds here now is applied. Raises UnavailableError when that takes too long, or
         when this centre may not hold all."""
         state = self._driver.state
-        missing = f"{state.centre} does not hold all of log {self._log} yet"
         if state.blank or state.centre not in state.configuration.in_sync:
+            missing = f"{state.centre} does not hold all of log {self._log} yet"
             raise UnavailableError(missing, hint="ask the other centre")
         try:
             async with asyncio.timeout(self._limits.write_wait_ms_max / 1000):
                 await self._driver.applied(state.end.lsn)
         except TimeoutError:
-            raise UnavailableError(missing, hint="ask the other centre, or try again") from None
+            raise self._not_applied() from None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -292,7 +292,7 @@ class Admission:
         else:
             group = await asyncio.to_thread(build)
         if behind and group.refused:
-            error = UnavailableError(f"log {self._log} is not applied to its end yet", hint="send it again")
+            error = self._not_applied()
             return replace(group, refused=tuple((exchange, error) for exchange, _ in group.refused))
         return group
 
@@ -385,6 +385,10 @@ class Admission:
         return UnavailableError(
             f"not acknowledged within {self._limits.write_wait_ms_max} ms: {cause}", hint=fate, definite=definite
         )
+
+    def _not_applied(self) -> UnavailableError:
+        cause = self._driver.blocked or "the store is behind"
+        return UnavailableError(f"log {self._log} is not applied to its end yet: {cause}", hint="try again")
 
     def _answer_all(self, accepted: tuple[Accepted, ...], error: HubError) -> None:
         for one in accepted:

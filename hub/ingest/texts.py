@@ -146,12 +146,13 @@ def _read_typed(values: pa.Array, column: Column, how: Reading) -> Read:
         parse = partial(_typed_instants, time_zone=how.time_zone)
         read = _attempt(cut, parse)
         return Read(values=read.values, bad=read.bad, note=note)
+    wrong = InputFileError(f"column {column.name} is {values.type} and cannot become {column.type}")
+    if pa.types.is_floating(values.type) and pa.types.is_string(target):
+        raise wrong
     try:
-        if pa.types.is_floating(values.type) and pa.types.is_string(target):
-            raise pa.ArrowNotImplementedError("a float is no text")
         return _attempt(values, lambda part: part.cast(target))
-    except pa.ArrowNotImplementedError as error:
-        raise InputFileError(f"column {column.name} is {values.type} and cannot become {column.type}") from error
+    except pa.ArrowNotImplementedError as error:  # Arrow knows no such cast.
+        raise wrong from error
 
 
 def _typed_instants(values: pa.Array, time_zone: str) -> pa.Array:

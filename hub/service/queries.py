@@ -20,11 +20,11 @@ from hub.rpc.v1.position_pb2 import Position
 from hub.service.aborting import abort
 from hub.service.ipc import StreamCutter
 from hub.wire_values import value_of, value_to_pb
-from replication.file_threads import FileThreads
+from replication.file_threads import HEAVY_NICENESS, FileThreads
 
 _CANCEL_AGAIN_S: Final = 0.1
 _REPLY_BYTES: Final = 256 << 10
-_NICENESS: Final = {QueryClass.INTERACTIVE: 0, QueryClass.ANALYSIS: 10, QueryClass.SYSTEM: 10}
+_NICENESS: Final = {QueryClass.INTERACTIVE: 0, QueryClass.ANALYSIS: HEAVY_NICENESS, QueryClass.SYSTEM: HEAVY_NICENESS}
 
 
 class QueryServicer(pb_grpc.QueryServiceServicer):

@@ -43,12 +43,11 @@ from hub.store.reads import Reads
 from hub.store.views import view_of
 from replication.core import types as log_types
 from replication.core.types import Entry
-from replication.file_threads import be_nice
+from replication.file_threads import HEAVY_NICENESS, be_nice
 from replication.segments import SegmentFiles
 
 LOGS: Final = ("ops", "ecc")
 _WITH_SECTIONS: Final = (log_types.Kind.ROWS, log_types.Kind.SEGMENTS, log_types.Kind.MODE)
-_NICENESS: Final = 10
 _SNAPSHOT_S_MAX: Final = 60.0  # An open snapshot keeps DuckDB from reclaiming space.
 _WAL_BYTES: Final = 64 << 20  # Replayed at a start; larger means fewer checkpoints under load.
 _PRODUCERS_S: Final = 1.0  # Producers are saved at most this often; what came since is read from the ledger at a start.
@@ -470,7 +469,7 @@ class Store:
 def _connected(path: Path, settings: dict[str, Any]) -> duckdb.DuckDBPyConnection:
     """DuckDB's own threads are as nice as the one that opens the database. Whoever asks works at the query, too: so a
     short one is done by who asked it, while the threads are still at a long one."""
-    with ThreadPoolExecutor(1, "open store", initializer=be_nice, initargs=(_NICENESS,)) as opening:
+    with ThreadPoolExecutor(1, "open store", initializer=be_nice, initargs=(HEAVY_NICENESS,)) as opening:
         return opening.submit(duckdb.connect, str(path), config=settings).result()
 
 

@@ -26,10 +26,9 @@ from hub.upkeep.plan import compaction_debt, past_retention, seal_through, to_co
 from replication.core.types import Kind as EntryKind
 from replication.driver import Driver
 from replication.errors import ReplicationError, SegmentError
-from replication.file_threads import FileThreads
+from replication.file_threads import HEAVY_NICENESS, FileThreads
 from replication.segments import SegmentFiles
 
-_NICENESS: Final = 10
 _CHUNK_BYTES: Final = 4 << 20
 
 Claim = Callable[[str, int, Sequence[str]], bool]
@@ -55,7 +54,7 @@ class Arranger:
         self._segmenter = segmenter
         self._claim = claim
         self._limits = limits
-        self._threads = FileThreads(1, f"upkeep {self._log}", niceness=_NICENESS)
+        self._threads = FileThreads(1, f"upkeep {self._log}", niceness=HEAVY_NICENESS)
         self._hot_since_s: dict[str, float] = {}
         self._left_alone: set[str] = set()
         self._logger = structlog.get_logger().bind(log=self._log)

@@ -17,11 +17,10 @@ from hub.config import UpkeepLimits
 from hub.snapshots.take import Snapshots
 from hub.store.store import Store
 from replication.errors import SegmentDamagedError, SegmentError, SegmentMissingError
-from replication.file_threads import FileThreads
+from replication.file_threads import HEAVY_NICENESS, FileThreads
 from replication.segment_transport import SegmentPeer
 from replication.segments import SegmentFiles
 
-_NICENESS: Final = 10
 _ORPHANS_S: Final = 60.0
 
 Reopen = Callable[[Collection[str]], Awaitable[None]]
@@ -54,7 +53,7 @@ class Keeper:
         self._reopen = reopen
         self._passed = passed
         self._limits = limits
-        self._threads = FileThreads(1, "scrub", niceness=_NICENESS)
+        self._threads = FileThreads(1, "scrub", niceness=HEAVY_NICENESS)
         self._logger = structlog.get_logger()
 
     async def run(self) -> None:

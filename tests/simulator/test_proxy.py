@@ -9,6 +9,8 @@ import hashlib
 import random
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -434,3 +436,12 @@ def test_nothing_is_left(target: Target) -> None:
             assert ended(each)
     assert refused(proxies)
     assert not [left for left in set(threading.enumerate()) - threads if left.name == "fault proxies"]
+
+
+def test_programs_choose_their_ports_apart() -> None:
+    """Goal: drills that start at once choose no port twice. Method: another program, while this one has ports."""
+    own = {port // 1000 for port in free_ports(20)}
+    program = "from simulator.drill.ports import free_ports; print(*free_ports(20))"
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert len(own) == 1
+    assert own.isdisjoint(int(port) // 1000 for port in other.stdout.split())
